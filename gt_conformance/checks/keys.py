@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, count
 from typing import TypeAlias
 
 import anyio
@@ -432,9 +432,10 @@ def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
 
 
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
-    """Surfaces that a scope opens, each with the narrowest key without it, by the un-versioned address.
+    """Surfaces that a scope opens, each with a key without it, by the un-versioned address.
 
-    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    It is the narrowest of a purpose, of one purpose after the other: an address may look at the keys of one alone. A
+    read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
     """
     scoped = [
         (surface, surface.route)
@@ -446,7 +447,13 @@ def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     ]
     keys = sorted(keys_tried(probe), key=lambda key: key.breadth)
     found = [(surface, [key for key in keys if _lacks(key, route)]) for surface, route in scoped]
-    return [(surface, key) for surface, lacking in found for key in lacking[:1]]
+    if probe.parameters.keys:
+        return [(surface, key) for surface, lacking in found for key in lacking[:1]]
+    turn = count()
+    narrowest = [
+        (surface, list({key.purpose: key for key in reversed(lacking)}.values())) for surface, lacking in found
+    ]
+    return [(surface, of_each[-1 - next(turn) % len(of_each)]) for surface, of_each in narrowest if of_each]
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:

@@ -388,6 +388,30 @@ FAULTS = (
         breaks=("A5",),
     ),
     fault(
+        "unversioned-images-open-to-conversation-keys",
+        "By the un-versioned path conversation keys draw images, whatever they inherit.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                IMAGES(request) and _is_unversioned(request) and is_live(request, secrets, "APP", "PARTNER")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K5", "K15", "A2"),
+    ),
+    fault(
+        "unversioned-transcriptions-open-to-upload-keys",
+        "By the un-versioned path upload keys transcribe.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                TRANSCRIPTIONS(request) and _is_unversioned(request) and is_live(request, secrets, "UPLOAD")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K13", "A2"),
+    ),
+    fault(
         "unversioned-scopes-ignored",
         "The un-versioned paths do not look at the scopes of a key.",
         _take_refused_as("FULL", lambda request: _is_unversioned(request) and not MODELS(request)),
