@@ -663,6 +663,21 @@ def test_what_its_own_key_does_not_hear_shows_nothing_of_others() -> None:
     assert not [request for request in sender.sent if foreign(request)]
 
 
+def test_chats_of_others_that_fail_anywhere_are_not_called_a_way_of_refusing() -> None:
+    """A key whose chats fail without a conversation as well points at its model, in one finding."""
+    result, _ = isolation(given(BROKEN, lambda request: chats(request) and request.key == "guest"))
+    said = {(violation.remedy or "").partition(",")[0] for violation in result.violations}
+    assert said == {f"Check the model behind {ALIAS}"}
+        f"Check the model behind {ALIAS}"
+    }
+    assert len({violation.finding for violation in result.violations}) == 1
+    in_conversations = given(BROKEN, lambda request: foreign(request) and request.key == "guest")
+    result, _ = isolation(in_conversations)
+    assert {violation.remedy for violation in result.violations} == {
+        "Have the tenant refuse with a 4xx, not with HTTP 500: it says that the tenant could not decide."
+    }
+
+
 # -- what a conversation key inherits
 
 INHERITS = "conversation.inherits"

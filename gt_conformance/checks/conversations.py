@@ -69,6 +69,7 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
+from gt_conformance.checks._words import say_word
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
@@ -288,6 +289,26 @@ async def continuity(probe: Probe) -> None:
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
     if elsewhere is not None and elsewhere.knows and not probe.violations:
         await _expect_streamed_elsewhere(probe, talk, conversation)
+    _expect_own_id(probe)
+
+
+def _expect_own_id(probe: Probe) -> None:
+    """No chat of the key in a later conversation of its own is answered under the id of another."""
+    for exchange in probe.seen if not probe.violations else ():
+        request, response = exchange.request, exchange.response
+        named = dict(request.headers).get(CONVERSATION_HEADER)
+        if request.key != probe.credential.name or not named or response is None or not response.succeeded:
+            continue
+        returned = response.header(CONVERSATION_HEADER)
+        if request.path.endswith("/chat/completions") and returned not in {None, "", named}:
+            probe.fail(
+                "a chat of a conversation is answered under its own id",
+                f"it became {shortened(returned or '', 60)}",
+                probe.note(exchange),
+                remedy="Have the tenant give back the id of the conversation that the chat names, and of no other.",
+                cause="conversation:another id",
+            )
+            return
 
 
 async def _expect_streamed_elsewhere(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -747,7 +768,7 @@ async def isolated(probe: Probe) -> None:
         if await _is_told_to_anybody(probe, exchange, one):
             is_told = True
         else:
-            answered |= _is_answered_without(probe, exchange, one)
+            answered |= await _is_answered_without(probe, exchange, one)
     # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
     if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
         last = await _ask_last(probe, talk, conversation)
@@ -821,11 +842,13 @@ def _tells(response: Response | None, facts: Iterable[str]) -> bool:
     return any(names_fact(_all_said(response), fact) for fact in facts)
 
 
-def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
+async def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
         is_absent = response.status in ABSENT or is_redirect(response)
+        if response.status >= _FAILS and await _fails_anywhere(probe, exchange):
+            return False
         if tried.address is Address.VERSIONED or not is_absent:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
         return False
@@ -833,6 +856,23 @@ def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     expected = f"{tried.what} does not know what was said there"
     found = "it tells the code word of the conversation"
     probe.must(not told, expected, found, exchange, cause="conversation:read by others")
+    return True
+
+
+async def _fails_anywhere(probe: Probe, exchange: Exchange) -> bool:
+    """Record a stranger's chats that fail without a conversation as well: then that is no way of refusing it."""
+    key, model = exchange.request.key, exchange.request.fields.get("model")
+    plain = await probe.send(requests.chat(probe.tenant, key, say_word(probe.run_id, key), model=model))
+    response = plain.response
+    if response is None or response.status < _FAILS:
+        return False
+    probe.fail(
+        f"a chat of the key {key} with {model} completes, or is refused with a 4xx",
+        f"{describe(response)}, in a conversation or not",
+        plain,
+        remedy=f"Check the model behind {model}, and that the chats of the key {key} reach it.",
+        cause=f"refusal:{response.status}",  # what else fails so with this key or name is the same
+    )
     return True
 
 
