@@ -668,8 +668,6 @@ def test_chats_of_others_that_fail_anywhere_are_not_called_a_way_of_refusing() -
     result, _ = isolation(given(BROKEN, lambda request: chats(request) and request.key == "guest"))
     said = {(violation.remedy or "").partition(",")[0] for violation in result.violations}
     assert said == {f"Check the model behind {ALIAS}"}
-        f"Check the model behind {ALIAS}"
-    }
     assert len({violation.finding for violation in result.violations}) == 1
     in_conversations = given(BROKEN, lambda request: foreign(request) and request.key == "guest")
     result, _ = isolation(in_conversations)
