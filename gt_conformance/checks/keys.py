@@ -89,7 +89,7 @@ _CUT_AT = {
     "images": Presentation.BEFORE_DOT,
 }
 """Where an unknown key is a real one with more behind it, after a mark at which gateways cut keys: no key is that."""
-_COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
+_COMPARE_WHOLE = "Have the tenant compare the whole key: its upper and lower case, and whatever follows it."
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
