@@ -137,7 +137,7 @@ def of_body(**fields: object) -> Which:
 
 BAD: dict[str, Which] = {
     "malformed JSON": lambda request: request.body == b'{"model": ',
-    "an unknown model": of_body(model=f"{ALIAS}-gt-conformance"),
+    "an unknown model": of_body(model=f"{ALIAS}:gt-conformance"),
     "a wrong method (DELETE /v1/models)": lambda request: request.method == "DELETE",
     "an unknown route": lambda request: request.url.endswith("/v1/gt-conformance-no-such-route"),
     "a multipart form without its file": lambda request: request.parts,

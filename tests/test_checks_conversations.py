@@ -359,7 +359,8 @@ def test_a_fact_that_is_recalled_late_is_remarked(attempt: int) -> None:
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     [remark] = result.remarks
     assert remark.text == f"the model recalled the fact at attempt {attempt} only"
-    questions = [number for number, request in enumerate(sender.sent, 1) if asks_in_stream(request)]
+    asked = ((number, request) for number, request in enumerate(sender.sent, 1) if "/v1/" in request.path)
+    questions = [number for number, request in asked if asks_in_stream(request)]
     assert len(questions) == attempt
     assert remark.exchange == f"x{questions[-1]:04d}"
 
@@ -660,6 +661,19 @@ def test_what_its_own_key_does_not_hear_shows_nothing_of_others() -> None:
     assert result.outcome is Outcome.BLOCKED
     assert "does not hear the code word of its own conversation" in result.reason
     assert not [request for request in sender.sent if foreign(request)]
+
+
+def test_chats_of_others_that_fail_anywhere_are_not_called_a_way_of_refusing() -> None:
+    """A key whose chats fail without a conversation as well points at its model, in one finding."""
+    result, _ = isolation(given(BROKEN, lambda request: chats(request) and request.key == "guest"))
+    said = {(violation.remedy or "").partition(",")[0] for violation in result.violations}
+    assert said == {f"Check the model behind {ALIAS}"}
+    assert len({violation.finding for violation in result.violations}) == 1
+    in_conversations = given(BROKEN, lambda request: foreign(request) and request.key == "guest")
+    result, _ = isolation(in_conversations)
+    assert {violation.remedy for violation in result.violations} == {
+        "Have the tenant refuse with a 4xx, not with HTTP 500: it says that the tenant could not decide."
+    }
 
 
 # -- what a conversation key inherits

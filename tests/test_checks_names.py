@@ -176,7 +176,7 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
         (path, narrowest.get(route, "wide"), name)
         for route in INFERENCE_ROUTES
         for path, name in ((route.path, RAW_NAME), (unversioned(route), RAW_NAME), (route.path, OTHER_RAW))
-    } | {(Route.CHAT.path, "chat", f"{ALIAS}-gt-conformance")}
+    } | {(Route.CHAT.path, "chat", f"{ALIAS}:gt-conformance")}
 
 
 def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gt_conformance.exchange import (
-    OTHER_HEADERS,
+    QUERY_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -25,6 +25,7 @@ from gt_conformance.exchange import (
     Response,
     as_curl,
     as_record,
+    in_other_headers,
     inert,
     joined_text,
     shortened,
@@ -199,19 +200,21 @@ CHANGED = {
     Presentation.ALTERED: "WITH_ANOTHER_MIDDLE",
     Presentation.SHORTENED: "WITHOUT_ITS_END",
     Presentation.LENGTHENED: "WITH_MORE_BEHIND",
+    Presentation.BEFORE_COLON: "WITH_A_COLON_AND_MORE_BEHIND",
+    Presentation.BEFORE_COMMA: "WITH_A_COMMA_AND_MORE_BEHIND",
+    Presentation.BEFORE_DOT: "WITH_A_DOT_AND_MORE_BEHIND",
 }
 """What stands behind the variable of a key that is changed before it is presented."""
+IN_QUERY = "&".join(f"{name}={SECRET}" for name in QUERY_NAMES)
+SPOKEN_ELSEWHERE = [word for name, value in in_other_headers(SECRET) for word in ("-H", f"{name}: {value}")]
 AUTHORIZED: dict[Presentation, list[str]] = {
     Presentation.BEARER: ["-H", f"Authorization: Bearer {SECRET}", URL],
     Presentation.NONE: [URL],
     Presentation.WITHOUT_SCHEME: ["-H", f"Authorization: {SECRET}", URL],
     Presentation.BASIC: ["-u", f"{SECRET}:", URL],
-    Presentation.QUERY: [f"{URL}?api_key={SECRET}"],
-    Presentation.OTHER_HEADER: [*(word for name in OTHER_HEADERS for word in ("-H", f"{name}: {SECRET}")), URL],
-    Presentation.ELSEWHERE: [
-        *(word for name in OTHER_HEADERS for word in ("-H", f"{name}: {SECRET}")),
-        f"{URL}?api_key={SECRET}",
-    ],
+    Presentation.QUERY: [f"{URL}?{IN_QUERY}"],
+    Presentation.OTHER_HEADER: [*SPOKEN_ELSEWHERE, URL],
+    Presentation.ELSEWHERE: [*SPOKEN_ELSEWHERE, f"{URL}?{IN_QUERY}"],
     **{how: ["-H", "Authorization: Bearer ", URL] for how in CHANGED},
 }
 
@@ -268,7 +271,7 @@ def test_a_curl_line_runs_nothing_but_curl(presentation: Presentation) -> None:
     assert [word for word in words if HOSTILE in word] == [
         f"X-A: {HOSTILE}",
         HOSTILE,
-        f"{URL}/{HOSTILE}" + (f"?api_key={SECRET}" if presentation is Presentation.QUERY else ""),
+        f"{URL}/{HOSTILE}" + (f"?{IN_QUERY}" if presentation is Presentation.QUERY else ""),
     ]
 
 
@@ -320,7 +323,7 @@ def test_a_failure_and_earlier_tries_are_recorded() -> None:
     assert not {"failure", "attempts"} & recorded().keys()
 
 
-IN_OTHER_HEADERS = [[name, "$GT_KEY_CHAT"] for name in OTHER_HEADERS]
+IN_OTHER_HEADERS = [[name, value] for name, value in in_other_headers("$GT_KEY_CHAT")]
 SHOWN: dict[Presentation, list[list[str]]] = {
     Presentation.BEARER: [["Authorization", "Bearer $GT_KEY_CHAT"]],
     Presentation.NONE: [],
@@ -339,7 +342,7 @@ def test_a_record_shows_how_the_key_was_presented(presentation: Presentation, he
     found = recorded(Request("GET", URL, "chat", presentation))["request"]
     assert found["headers"] == headers
     in_query = presentation in {Presentation.QUERY, Presentation.ELSEWHERE}
-    assert found["url"] == URL + ("?api_key=…" if in_query else "")
+    assert found["url"] == URL + ("?api_key=…&key=…&access_token=…" if in_query else "")
 
 
 def test_a_request_without_a_key_shows_no_authorization() -> None:

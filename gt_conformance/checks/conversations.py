@@ -69,6 +69,7 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
+from gt_conformance.checks._words import say_word
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
@@ -263,6 +264,7 @@ async def continuity(probe: Probe) -> None:
     talk = await _talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
+    await _expect_streamed(probe, talk)
     elsewhere, _ = await both(
         _ask_unversioned(probe, talk, conversation),
         together(
@@ -285,6 +287,65 @@ async def continuity(probe: Probe) -> None:
         if beside.answered and not beside.knows:
             raise lacks(probe, Ability.RECALL)
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+    if elsewhere is not None and elsewhere.knows and not probe.violations:
+        await _expect_streamed_elsewhere(probe, talk, conversation)
+    _expect_own_id(probe)
+
+
+def _expect_own_id(probe: Probe) -> None:
+    """No chat of the key in a later conversation of its own is answered under the id of another."""
+    for exchange in probe.seen if not probe.violations else ():
+        request, response = exchange.request, exchange.response
+        named = dict(request.headers).get(CONVERSATION_HEADER)
+        if request.key != probe.credential.name or not named or response is None or not response.succeeded:
+            continue
+        returned = response.header(CONVERSATION_HEADER)
+        if request.path.endswith("/chat/completions") and returned not in {None, "", named}:
+            probe.fail(
+                "a chat of a conversation is answered under its own id",
+                f"it became {shortened(returned or '', 60)}",
+                probe.note(exchange),
+                remedy="Have the tenant give back the id of the conversation that the chat names, and of no other.",
+                cause="conversation:another id",
+            )
+            return
+
+
+async def _expect_streamed_elsewhere(probe: Probe, talk: _Talk, conversation: str) -> None:
+    """What plain chats know by the un-versioned address, streamed ones know, as at the versioned one."""
+    asked = await _ask_last(probe, talk, conversation)
+    if asked is None or not asked.answered or asked.knows or talk.streamed is None or not talk.streamed.knows:
+        return
+    fact = talk.facts[0]
+    question = _chat_in(probe, conversation, QUESTION, stream=True)  # several at once may be too much for the model
+    here = await ask_for(probe, at_address(question, probe.tenant, Address.UNVERSIONED), fact)
+    if not here.answered or here.knows:
+        return
+    if (await ask_for(probe, question, fact)).knows:
+        expected = f"a streamed chat in the conversation by the un-versioned address knows the code word ({fact})"
+        found = f"{TRIES} streams without it, which plain chats there know, and streams at the versioned address"
+        probe.fail(expected, found, here.exchange, remedy=_READ_EVERYWHERE)
+
+
+async def _ask_last(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
+    """The first fact, and what other keys tried to say there, asked of the conversation once these have tried.
+
+    Once a run, in a stream by the un-versioned address; None where nobody could try.
+    """
+    if probe.parameters.keys or not talk.recalls:
+        return None
+
+    async def make() -> tuple[Recalled | None, Sequence[Exchange]]:
+        tries = _tries_of(probe, _strangers_to(probe), conversation, talk.facts, fact_of(probe, _PLANTED))
+        try:
+            await probe.send_all([one.request for one in tries])
+        except Blocked:
+            return None, ()
+        asked = _chat_in(probe, conversation, f"{QUESTION} {_PLANTED_QUESTION}", stream=True)
+        last = await ask_for(probe, at_address(asked, probe.tenant, Address.UNVERSIONED), talk.facts[0], tries=1)
+        return last, [last.exchange]
+
+    return await probe.shared(("last", probe.credential.name), make)
 
 
 async def _ask_unversioned(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
@@ -334,6 +395,24 @@ def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
         found = f"it became {shortened(returned or '', 60)}"
         probe.must(returned in {None, conversation}, "the conversation id stays the same", found, exchange)
         probe.stop_if_failed()
+
+
+async def _expect_streamed(probe: Probe, talk: _Talk) -> None:
+    """A chat of the conversation that is to be streamed is, if others are: that they are not is a finding of theirs."""
+    exchange = talk.streamed.exchange if talk.streamed is not None and talk.streamed.answered else None
+    if exchange is None or exchange.response is None or exchange.response.media_type != "application/json":
+        return
+    try:
+        await probe.require_like("chat.streams", conforming=True)
+    except Blocked:
+        return
+    probe.fail(
+        "a chat of the conversation that is to be streamed comes as server-sent events",
+        f"{describe(exchange.response)}, whole, where chats without a conversation stream",
+        exchange,
+        remedy="Have the tenant stream the answers of conversations as it streams others.",
+        cause="conversation:whole streams",
+    )
 
 
 async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
@@ -666,11 +745,7 @@ async def isolated(probe: Probe) -> None:
     model that cannot recall shows nothing. A run of some runbooks tries one stranger, of its own keys where it has one,
     in plain chats.
     """
-    key = probe.credential
-    strangers = [other for other in unrelated_keys(probe, key) if other.may(Route.CHAT) is not False]
-    among = probe.parameters.keys
-    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
-    strangers = strangers[: 1 if probe.parameters.keys else _STRANGERS]
+    key, strangers = probe.credential, _strangers_to(probe)
     if not strangers:
         raise Blocked(
             f"no other live key that may chat, unlinked to {key.name}, is there to try its conversation with",
@@ -693,18 +768,31 @@ async def isolated(probe: Probe) -> None:
         if await _is_told_to_anybody(probe, exchange, one):
             is_told = True
         else:
-            answered |= _is_answered_without(probe, exchange, one)
+            answered |= await _is_answered_without(probe, exchange, one)
     # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
     if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
-        asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
-        exchange, own = await complete(probe, asked)
+        last = await _ask_last(probe, talk, conversation)
+        if last is not None and last.knows:
+            exchange, said = last.exchange, said_in(last.exchange.response)
+        else:
+            asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
+            exchange, own = await complete(probe, asked)
+            said = text_in(own["message"])
         probe.must(
-            not names_fact(text_in(own["message"]), planted),
+            not names_fact(said, planted),
             "what another key says does not reach the conversation",
             "the conversation knows what another key said in it",
             exchange,
             cause="conversation:continued by others",
         )
+
+
+def _strangers_to(probe: Probe) -> list[Credential]:
+    """The keys that try the conversation of the check's key: those that hold conversations themselves first."""
+    strangers = [other for other in unrelated_keys(probe, probe.credential) if other.may(Route.CHAT) is not False]
+    among = probe.parameters.keys
+    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
+    return strangers[: 1 if among else _STRANGERS]
 
 
 @dataclass(frozen=True)
@@ -754,11 +842,13 @@ def _tells(response: Response | None, facts: Iterable[str]) -> bool:
     return any(names_fact(_all_said(response), fact) for fact in facts)
 
 
-def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
+async def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
         is_absent = response.status in ABSENT or is_redirect(response)
+        if response.status >= _FAILS and await _fails_anywhere(probe, exchange):
+            return False
         if tried.address is Address.VERSIONED or not is_absent:
             expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
         return False
@@ -766,6 +856,23 @@ def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
     expected = f"{tried.what} does not know what was said there"
     found = "it tells the code word of the conversation"
     probe.must(not told, expected, found, exchange, cause="conversation:read by others")
+    return True
+
+
+async def _fails_anywhere(probe: Probe, exchange: Exchange) -> bool:
+    """Record a stranger's chats that fail without a conversation as well: then that is no way of refusing it."""
+    key, model = exchange.request.key, exchange.request.fields.get("model")
+    plain = await probe.send(requests.chat(probe.tenant, key, say_word(probe.run_id, key), model=model))
+    response = plain.response
+    if response is None or response.status < _FAILS:
+        return False
+    probe.fail(
+        f"a chat of the key {key} with {model} completes, or is refused with a 4xx",
+        f"{describe(response)}, in a conversation or not",
+        plain,
+        remedy=f"Check the model behind {model}, and that the chats of the key {key} reach it.",
+        cause=f"refusal:{response.status}",  # what else fails so with this key or name is the same
+    )
     return True
 
 

@@ -32,6 +32,7 @@ from gt_conformance.checks._resources import (
     KEEP_CONVERSATIONS,
     KEEP_FILES,
     Created,
+    can_upload,
     expect_id,
     file_id_in,
     find_foreign_conversation,
@@ -312,7 +313,11 @@ def _is_upload(request: Request) -> bool:
     creates=True,
 )
 async def status(probe: Probe) -> None:
-    """Each poll answers with a state, by the alias as well."""
+    """Each poll answers with a state, by the alias as well.
+
+    Of a key that uploads into datasets and conversations it is a file of a conversation, where the run asks another key
+    for one of a dataset.
+    """
     key = probe.credential
     file_id = await _file_id(probe, key)
     if probe.parameters.minimal:
@@ -323,6 +328,8 @@ async def status(probe: Probe) -> None:
             )
         probe.json(first, "file-status", STATUS)
         return
+    if _another_asks_of_datasets(probe, key):
+        file_id = await _file_id(probe, key, Route.CONVERSATION_FILES)
     polled = await poll(probe, key, file_id)
     known = list(dropwhile(is_unknown_file, polled.exchanges))
     if len(known) < len(polled.exchanges):
@@ -479,8 +486,21 @@ def _strangers(probe: Probe, key: Credential) -> list[Credential]:
     return sorted(apart, key=lambda other: other.may(Route.FILE_STATUS) is not True)
 
 
-async def _file_id(probe: Probe, key: Credential) -> str:
-    route = _upload_route(probe, key)
+def _another_asks_of_datasets(probe: Probe, key: Credential) -> bool:
+    """Whether the key may upload into conversations as well, and another one is asked for the state in a dataset."""
+    if not can_upload(probe.tenant, key, Route.CONVERSATION_FILES):
+        return False
+    others = (one for one in probe.tenant.live_credentials if one.name != key.name)
+    return any(
+        upload_route(probe.tenant, one) is Route.DATASET_FILES
+        and not can_upload(probe.tenant, one, Route.CONVERSATION_FILES)
+        and probe.has_planned("files.status", one.name)
+        for one in others
+    )
+
+
+async def _file_id(probe: Probe, key: Credential, route: Route | None = None) -> str:
+    route = route or _upload_route(probe, key)
     await _require_uploads(probe, key, route)
     made = await upload_file(probe, key, route)
     return expect_id(probe, made, _ACCEPTED)

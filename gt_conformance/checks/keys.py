@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, count
 from typing import TypeAlias
 
 import anyio
@@ -58,7 +58,7 @@ from gt_conformance.checks.boundary import (
     expect_closed,
     is_absent,
 )
-from gt_conformance.checks.names import expect_names
+from gt_conformance.checks.names import expect_names, holds_name, join_some
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Request, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
@@ -77,10 +77,19 @@ _MISREAD = {
     Presentation.ALTERED: "with a key of which only the first half and the end are right",
     Presentation.SHORTENED: "with a key that lacks its last character",
     Presentation.LENGTHENED: "with a key that has a character more at its end",
+    Presentation.BEFORE_COLON: "with a key that has a colon and more at its end",
+    Presentation.BEFORE_COMMA: "with a key that has a comma and more at its end",
+    Presentation.BEFORE_DOT: "with a key that has a dot and more at its end",
 }
 _NOT_WHOLE = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
 """Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
-_COMPARE_WHOLE = "Have the tenant compare the whole key, with its upper and lower case."
+_CUT_AT = {
+    "embeddings": Presentation.BEFORE_COLON,
+    "speech": Presentation.BEFORE_COMMA,
+    "images": Presentation.BEFORE_DOT,
+}
+"""Where an unknown key is a real one with more behind it, after a mark at which gateways cut keys: no key is that."""
+_COMPARE_WHOLE = "Have the tenant compare the whole key: its upper and lower case, and whatever follows it."
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
@@ -115,23 +124,16 @@ async def required(probe: Probe) -> None:
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
-    asked = [
-        (everywhere, None, Presentation.NONE),
-        (_streamed_instead(unknown, everywhere), None, Presentation.MADE_UP),
-    ]
+    misread = _misread(probe, unknown)
+    with_more = {surface.id for [(surface, _)], _, presentation in misread if presentation in _CUT_AT.values()}
+    made_up = [one for one in _streamed_instead(unknown, everywhere) if one[0].id not in with_more]
+    asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
         asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
-    misread = [
-        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
-        for surface in surfaces()
-        if surface.id in {"models", "chat"} and not probe.parameters.keys
-        for presentation in _MISREAD
-        if surface.id == "chat" or presentation in _MISREAD_AT_ALL
-    ]
     tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
@@ -146,9 +148,58 @@ async def required(probe: Probe) -> None:
             for one, how in taken or [(tried, _MISREAD[presentation])]:
                 await _judge_dead(probe, one, how, ids)
             continue
-        remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
+        remedy = _COMPARE_WHOLE if presentation in (*_NOT_WHOLE, *_CUT_AT.values()) else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     await expect_no_way_in(probe, let_in)
+    _expect_nothing_listed(probe)
+
+
+def _expect_nothing_listed(probe: Probe) -> None:
+    """No refusal without a key, or with one that nobody has, lists published names: one may be any word."""
+    published = {name for key in probe.tenant.live_credentials for name in key.models or ()}
+    for exchange in probe.seen:
+        response, request = exchange.response, exchange.request
+        if request.key is not None or response is None or not response.refused:
+            continue
+        asked = request.fields.get("model")
+        texts = [response.plain[:_LONGEST_REASON], *(value for _, value in response.headers)]
+        held = sorted(name for name in published - {asked} if any(holds_name(text, name, ()) for text in texts))
+        if len(held) >= _A_LIST:
+            how = "with a key that nobody has" if request.presentation is Presentation.MADE_UP else "without a key"
+            probe.fail(
+                "nothing is listed without a valid key, in refusals either",
+                f"{join_some(held)} in the refusal of {request.method} {request.path} {how}",
+                probe.note(exchange),
+                remedy="Have the tenant, and every gateway before it, refuse without a word of what is published.",
+                cause="boundary:names in refusals",
+            )
+            return
+
+
+_A_LIST = 2
+
+
+def _misread(probe: Probe, unknown: Sequence[Place]) -> list[tuple[list[Place], str, Presentation]]:
+    """Where a real key is presented wrongly: in every way in a chat, and with more behind it at some other surfaces."""
+    if probe.parameters.keys:
+        return []
+    versioned = {surface.id: surface for surface in surfaces()}
+    wanted = [(versioned["models"], one) for one in _MISREAD_AT_ALL]
+    wanted += [(versioned["chat"], one) for one in _MISREAD if one not in _CUT_AT.values()]
+    tried = {surface.id for surface, at in unknown if at is Address.VERSIONED}
+    wanted += [
+        (versioned[name], one)
+        for name, one in _CUT_AT.items()
+        if name in tried and _reaches(probe, versioned[name].route)
+    ]
+    return [
+        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
+        for surface, presentation in wanted
+    ]
+
+
+def _reaches(probe: Probe, route: Route | None) -> bool:
+    return route is not None and narrowest_reaching(probe.tenant, route) is not None
 
 
 async def _ways_in(probe: Probe) -> LetIn:
@@ -381,9 +432,10 @@ def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
 
 
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
-    """Surfaces that a scope opens, each with the narrowest key without it, by the un-versioned address.
+    """Surfaces that a scope opens, each with a key without it, by the un-versioned address.
 
-    A read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
+    It is the narrowest of a purpose, of one purpose after the other: an address may look at the keys of one alone. A
+    read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
     """
     scoped = [
         (surface, surface.route)
@@ -395,7 +447,13 @@ def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     ]
     keys = sorted(keys_tried(probe), key=lambda key: key.breadth)
     found = [(surface, [key for key in keys if _lacks(key, route)]) for surface, route in scoped]
-    return [(surface, key) for surface, lacking in found for key in lacking[:1]]
+    if probe.parameters.keys:
+        return [(surface, key) for surface, lacking in found for key in lacking[:1]]
+    turn = count()
+    narrowest = [
+        (surface, list({key.purpose: key for key in reversed(lacking)}.values())) for surface, lacking in found
+    ]
+    return [(surface, of_each[-1 - next(turn) % len(of_each)]) for surface, of_each in narrowest if of_each]
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:

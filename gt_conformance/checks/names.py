@@ -42,8 +42,8 @@ _COMPARE_RESOLVED = (
     "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
     "or with a space after it, passes by the allowlist."
 )
-_LONGER = "-gt-conformance"
-"""Behind a name that the key is allowed it makes one that nobody publishes."""
+_LONGER = ":gt-conformance"
+"""Behind a name that the key is allowed it makes one that nobody publishes, whether or not a colon ends names."""
 _COMPARE_ALL_OF_IT = (
     "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
 )
@@ -542,13 +542,13 @@ def _place_of(exchange: Exchange, name: str, longer: Iterable[str]) -> str | Non
     if response is None or _was_sent(exchange, name):
         return None
     for header, value in response.headers:
-        if _holds_name(value, name, longer) or _holds_name(header, name, longer):
+        if holds_name(value, name, longer) or holds_name(header, name, longer):
             return f"the header {header}"
     texts = (response.plain, joined_text(response))
-    return "the body" if any(_holds_name(text, name, longer) for text in texts) else None
+    return "the body" if any(holds_name(text, name, longer) for text in texts) else None
 
 
-def _holds_name(text: str, name: str, longer: Iterable[str]) -> bool:
+def holds_name(text: str, name: str, longer: Iterable[str]) -> bool:
     """Whether a text holds a name as a word of its own. What is short is in many an id, and in base64, by chance."""
     if name not in text:
         return False

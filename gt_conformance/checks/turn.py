@@ -1,6 +1,6 @@
 """The client's whole turn in one request: what is tested singly elsewhere, sent together and read as SDKs read it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from gt_conformance.checks._wording import cause_of_answer, describe, describe_e
 from gt_conformance.checks._words import LETTERS, word_of
 from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
 from gt_conformance.checks.client import UNROUTED, at_path, base_path
-from gt_conformance.exchange import Exchange, Request, Response
+from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
 _REFUSED = (401, 403)
@@ -189,9 +189,23 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
     def knows(response: Response) -> bool:
         return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
 
+    def spells(response: Response) -> bool:
+        return knows(response) and LETTERS in said_in(response)
+
     exchange = await ask_again(probe, request)
     said = said_in(exchange.response)
     expect_unspoilt(probe, exchange, said)
+    response = exchange.response
+    is_tried = response is not None and knows(response) and not spells(response) and not probe.violations
+    if is_tried and await _loses_letters(probe, request, versioned, spells):
+        probe.fail(
+            f"{request.path} passes letters beyond ASCII on, as {versioned.path} does ({LETTERS})",
+            f"in {TRIES} turns some were missing or changed, and in none of {TRIES} at {versioned.path}: "
+            f"{shortened(said, 80)!r}",
+            exchange,
+            remedy="Have the tenant pass text on as it is at both addresses: as UTF-8, with letters of every script.",
+            cause="base_url:letters dropped",
+        )
     if not probe.violations and await _differ(probe, request, versioned, knows):
         lost = [one for one, fact in zip(_TOLD, facts, strict=True) if not names_fact(said, fact)]
         who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
@@ -205,17 +219,40 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
         )
 
 
-async def _differ(probe: Probe, request: Request, versioned: Request, does: Callable[[Response], bool]) -> bool:
+async def _loses_letters(
+    probe: Probe, request: Request, versioned: Request, spells: Callable[[Response], bool]
+) -> bool:
+    """Whether letters never come there that come each time at the versioned address.
+
+    Compared for one client of each kind of chat: some models write ASCII, or write letters now and then.
+    """
+
+    async def make() -> tuple[bool, Sequence[Exchange]]:
+        first = await ask_again(probe, versioned)
+        written = first.response is not None and spells(first.response)
+        return written and await _differ(probe, request, versioned, spells, tries=TRIES), [first]
+
+    return await probe.shared(("letters", request.path, bool(request.fields.get("stream"))), make)
+
+
+async def _differ(
+    probe: Probe,
+    request: Request,
+    versioned: Request,
+    does: Callable[[Response], bool],
+    *,
+    tries: int = _SAME_TRIES,
+) -> bool:
     """Whether a turn never does at the client's own address what it does each time at the versioned one."""
 
     async def done(asked: Request, number: int) -> bool:
         response = (await ask_again(probe, asked, first=number * TRIES)).response
         return response is not None and does(response)
 
-    for number in range(_SAME_TRIES):
+    for number in range(tries):
         if await done(request, number):
             return False
-    return all([await done(versioned, number) for number in range(_SAME_TRIES)])
+    return all([await done(versioned, number) for number in range(tries)])
 
 
 def _has_calls(response: Response) -> bool:

@@ -3,7 +3,7 @@
 from gt_conformance.exchange._exchange import (
     IN_MEMBERS,
     MISLABELLED,
-    OTHER_HEADERS,
+    QUERY_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -13,6 +13,7 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
+    in_other_headers,
     parse_json,
     tokens_of,
 )
@@ -43,7 +44,7 @@ __all__ = [
     "MISLABELLED",
     "MOST_LINES",
     "MOST_STATED",
-    "OTHER_HEADERS",
+    "QUERY_NAMES",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -68,6 +69,7 @@ __all__ = [
     "as_records",
     "as_request_record",
     "from_record",
+    "in_other_headers",
     "inert",
     "joined_text",
     "joined_texts",

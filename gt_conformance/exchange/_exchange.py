@@ -20,7 +20,8 @@ class Presentation(StrEnum):
     """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
 
     ``other_header`` is in the headers that other APIs have for keys, ``elsewhere`` there and in the query string.
-    The last four are the secret with something changed: letters in other case, the middle, the end, something behind.
+    The others are the secret with something changed: letters in other case, the middle, the end, something behind it,
+    after one of the marks at which gateways cut a key.
     """
 
     BEARER = "bearer"
@@ -35,10 +36,30 @@ class Presentation(StrEnum):
     ALTERED = "altered"
     SHORTENED = "shortened"
     LENGTHENED = "lengthened"
+    BEFORE_COLON = "before_colon"
+    BEFORE_COMMA = "before_comma"
+    BEFORE_DOT = "before_dot"
 
 
-OTHER_HEADERS = ("x-api-key", "api-key", "apikey", "x-goog-api-key", "x-litellm-api-key")
-"""Where other APIs take a key: Anthropic's, Azure's and Google's, and gateways, as Kong and LiteLLM."""
+_OTHER_HEADERS = (
+    "x-api-key",
+    "api-key",
+    "apikey",
+    "x-goog-api-key",
+    "x-litellm-api-key",
+    "x-auth-token",
+)
+_COOKIES = ("api_key", "access_token", "token", "session")
+
+
+def in_other_headers(secret: str) -> list[tuple[str, str]]:
+    """Where other APIs take a key: Anthropic's, Azure's, Google's, gateways as Kong and LiteLLM; and cookies."""
+    cookies = "; ".join(f"{name}={secret}" for name in _COOKIES)
+    return [*((name, secret) for name in _OTHER_HEADERS), ("cookie", cookies)]
+
+
+QUERY_NAMES = ("api_key", "key", "access_token")
+"""In which parameters of a query other APIs take a key: gateways, Google's, and RFC 6750's form."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
-    OTHER_HEADERS,
+    QUERY_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -20,6 +20,7 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
+    in_other_headers,
     unescaped,
 )
 from gt_conformance.exchange._redaction import Redactor
@@ -32,6 +33,9 @@ _SUFFIXES = {
     Presentation.ALTERED: "_WITH_ANOTHER_MIDDLE",
     Presentation.SHORTENED: "_WITHOUT_ITS_END",
     Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
+    Presentation.BEFORE_COLON: "_WITH_A_COLON_AND_MORE_BEHIND",
+    Presentation.BEFORE_COMMA: "_WITH_A_COMMA_AND_MORE_BEHIND",
+    Presentation.BEFORE_DOT: "_WITH_A_DOT_AND_MORE_BEHIND",
 }
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 
@@ -302,10 +306,10 @@ def _request(request: Request) -> RequestRecord:
     if authorization is not None:
         headers.insert(0, ["Authorization", authorization])
     if request.presentation in _IN_OTHER_HEADERS:
-        headers += [[name, _place(request)] for name in OTHER_HEADERS]
+        headers += [[name, value] for name, value in in_other_headers(_place(request))]
     return {
         "method": request.method,
-        "url": request.url + ("?api_key=…" if request.presentation in _IN_QUERY else ""),
+        "url": request.url + (f"?{_in_query('…')}" if request.presentation in _IN_QUERY else ""),
         "credential": request.key,
         "presentation": request.presentation.value,
         "headers": headers,
@@ -329,6 +333,11 @@ def _place(request: Request) -> str:
     if request.key is None:
         return _MADE_UP_KEY
     return _variable(request.key) + _SUFFIXES.get(request.presentation, "")
+
+
+def _in_query(place: str) -> str:
+    """The parameters of a query that present a key."""
+    return "&".join(f"{name}={place}" for name in QUERY_NAMES)
 
 
 def _kind(request: Request) -> str:
@@ -391,7 +400,7 @@ def as_curl(request: Request) -> str:
         words += ["-X", request.method]
     url = shlex.quote(request.url)
     if request.key is not None and request.presentation in _IN_QUERY:
-        url += f'"{"&" if "?" in request.url else "?"}api_key={_place(request)}"'
+        url += f'"{"&" if "?" in request.url else "?"}{_in_query(_place(request))}"'
     words += _key_for_curl(request)
     for name, value in request.headers:
         words += ["-H", shlex.quote(f"{name}: {value}")]
@@ -409,7 +418,7 @@ def _key_for_curl(request: Request) -> list[str]:
     if request.key is None and request.presentation is not Presentation.MADE_UP:
         return []
     if request.presentation in _IN_OTHER_HEADERS:
-        return [word for name in OTHER_HEADERS for word in ("-H", f'"{name}: {place}"')]
+        return [word for name, value in in_other_headers(place) for word in ("-H", f'"{name}: {value}"')]
     if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_SUFFIXES}:
         return ["-H", f'"Authorization: Bearer {place}"']
     if request.presentation is Presentation.WITHOUT_SCHEME:

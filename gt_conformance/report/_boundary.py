@@ -58,7 +58,17 @@ _MISREAD = frozenset(
         Presentation.MISSPELLED,
     }
 )
-_UNKNOWN = frozenset({Presentation.MADE_UP, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED})
+_UNKNOWN = frozenset(
+    {
+        Presentation.MADE_UP,
+        Presentation.ALTERED,
+        Presentation.SHORTENED,
+        Presentation.LENGTHENED,
+        Presentation.BEFORE_COLON,
+        Presentation.BEFORE_COMMA,
+        Presentation.BEFORE_DOT,
+    }
+)
 _WORST_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.WAIVED, Outcome.CONFORMS, NOT_SERVED, NOT_TRIED)
 _WORDS = {
     Outcome.VIOLATES: "violates",

@@ -22,7 +22,16 @@ import anyio
 from gt_conformance import __version__
 from gt_conformance.checks import says_budget
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import OTHER_HEADERS, Attempt, Exchange, Failure, Presentation, Request, Response
+from gt_conformance.exchange import (
+    QUERY_NAMES,
+    Attempt,
+    Exchange,
+    Failure,
+    Presentation,
+    Request,
+    Response,
+    in_other_headers,
+)
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
@@ -369,7 +378,8 @@ class HttpSender(Sender):
 
     def _url(self, request: Request) -> str:
         if request.presentation in {Presentation.QUERY, Presentation.ELSEWHERE} and request.key is not None:
-            return f"{request.url}?api_key={quote(self._secrets[request.key].reveal(), safe='')}"
+            secret = quote(self._secrets[request.key].reveal(), safe="")
+            return f"{request.url}?{'&'.join(f'{name}={secret}' for name in QUERY_NAMES)}"
         return request.url
 
     def _headers(self, request: Request) -> list[tuple[str, str]]:
@@ -384,7 +394,7 @@ class HttpSender(Sender):
             return []
         secret = self._secrets[request.key].reveal()
         if request.presentation in {Presentation.OTHER_HEADER, Presentation.ELSEWHERE}:
-            return [(name, secret) for name in OTHER_HEADERS]
+            return in_other_headers(secret)
         if request.presentation is Presentation.WITHOUT_SCHEME:
             return [("Authorization", secret)]
         if request.presentation is Presentation.BASIC:
@@ -405,10 +415,13 @@ def _changed(secret: str, presentation: Presentation) -> str:
             return secret[:-1]
         case Presentation.LENGTHENED:
             return f"{secret}-0"  # some gateways read no further than to the dash
+        case Presentation.BEFORE_COLON | Presentation.BEFORE_COMMA | Presentation.BEFORE_DOT:
+            return f"{secret}{_CUT_AT[presentation]}0"
         case _:
             return secret
 
 
+_CUT_AT = {Presentation.BEFORE_COLON: ":", Presentation.BEFORE_COMMA: ",", Presentation.BEFORE_DOT: "."}
 _ALTERED = 4
 """How many characters in the middle: what stands before them, and behind, stays right."""
 

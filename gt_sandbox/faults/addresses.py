@@ -1,6 +1,7 @@
 """Faults of addresses: where the tenant can be reached, and what it takes that is no GT surface."""
 
 import json
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -93,6 +94,20 @@ async def _redirect_to_versioned(call: Call) -> None:
         await call.forward()
         return
     await call.respond(Response(308, (("location", path.replace(BASE, f"{BASE}/v1", 1)),), b""))
+
+
+def _drop_accents(body: bytes) -> bytes:
+    """The text with its letters without accents, as where it is made fit for a search."""
+    plain = unicodedata.normalize("NFD", body.decode())
+    return unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char))).encode()
+
+
+def _drop_four_bytes(body: bytes) -> bytes:
+    """The text without what takes four bytes in UTF-8, as of a database that holds three."""
+    return "".join(char for char in body.decode() if len(char.encode()) < _FOUR).encode()
+
+
+_FOUR = 4
 
 
 FAULTS = (
@@ -188,6 +203,20 @@ FAULTS = (
         "unversioned-emoji-become-question-marks",
         "By the un-versioned path, what takes four bytes in UTF-8 goes to the model as a question mark.",
         change_requests(lambda request: CHAT(request) and _is_unversioned(request), lose_four_bytes),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-accents-dropped",
+        "By the un-versioned path, which clients call, letters go to the model without their accents.",
+        change_requests(lambda request: CHAT(request) and _is_unversioned(request), _drop_accents),
+        caught_by="client.turn",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-emoji-dropped",
+        "By the un-versioned path, what takes four bytes in UTF-8 does not get to the model.",
+        change_requests(lambda request: CHAT(request) and _is_unversioned(request), _drop_four_bytes),
         caught_by="client.turn",
         breaks=("R1",),
     ),

@@ -322,6 +322,13 @@ FAULTS = (
         breaks=("C5", "A2"),
     ),
     fault(
+        "unversioned-streams-ignore-conversations",
+        "By the un-versioned path a streamed chat does not go on in the conversation that it names.",
+        change_scopes(lambda scope, request: _without_conversation(scope, request) if is_stream(request) else scope),
+        caught_by="conversation.continuity",
+        breaks=("C6", "A2"),
+    ),
+    fault(
         "an-instance-without-keys",
         "One of three instances behind a load balancer asks for no key.",
         _any_third(_without_keys),
@@ -379,6 +386,30 @@ FAULTS = (
         _take_refused_as("FULL", lambda request: any(wanted(request) for wanted in _INFERENCE)),
         caught_by="key.scope_enforced",
         breaks=("A5",),
+    ),
+    fault(
+        "unversioned-images-open-to-conversation-keys",
+        "By the un-versioned path conversation keys draw images, whatever they inherit.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                IMAGES(request) and _is_unversioned(request) and is_live(request, secrets, "APP", "PARTNER")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K5", "K15", "A2"),
+    ),
+    fault(
+        "unversioned-transcriptions-open-to-upload-keys",
+        "By the un-versioned path upload keys transcribe.",
+        _take_as(
+            "FULL",
+            lambda request, secrets: (
+                TRANSCRIPTIONS(request) and _is_unversioned(request) and is_live(request, secrets, "UPLOAD")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K13", "A2"),
     ),
     fault(
         "unversioned-scopes-ignored",

@@ -54,6 +54,32 @@ def _is_in_conversation(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
 
+def _name_the_first(secrets: Secrets) -> MiddlewareFactory:
+    """Answers in conversations name the first conversation that their key opened."""
+    first: dict[str, str] = {}
+
+    async def name(call: Call) -> None:
+        response = await call.response()
+        if CONVERSATIONS(call.request) and response.succeeded:
+            first.setdefault(call.request.secret, response.json["id"])
+        elif response.succeeded and is_live(call.request, secrets):
+            response = response.with_header(CONVERSATION_HEADER, first.get(call.request.secret))
+        await call.respond(response)
+
+    async def choose(call: Call) -> None:
+        if CONVERSATIONS(call.request) or (_is_in_conversation(call.request) and is_whole_chat(call.request)):
+            await name(call)
+        else:
+            await call.forward()
+
+    return per_call(choose)
+
+
+def _unstream(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({name: fields[name] for name in fields if name not in {"stream", "stream_options"}}).encode()
+
+
 def _is_outside_conversations(request: Request) -> bool:
     return CHAT(request) and not request.header(CONVERSATION_HEADER)
 
@@ -167,6 +193,20 @@ _LAST = 100
 
 
 FAULTS = (
+    fault(
+        "conversations-answer-under-the-first-id",
+        "Answers in a conversation name the first conversation that the key opened.",
+        with_secrets(_name_the_first),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
+        "streams-of-conversations-come-whole",
+        "A chat in a conversation that is to be streamed comes whole, as JSON.",
+        change_requests(lambda request: is_stream(request) and _is_in_conversation(request), _unstream),
+        caught_by="conversation.continuity",
+        breaks=("C6", "C8"),
+    ),
     fault(
         "conversations-share-their-memory",
         "What is said in one conversation of a key is known in its other conversations.",

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -72,11 +73,11 @@ def _forget_when_ready(_: Secrets) -> MiddlewareFactory:
 
 
 def _forget_every_other(_: Secrets) -> MiddlewareFactory:
-    """Each second time that a state is asked for, no file is known."""
-    asked = count(1)
+    """Each second time that the state of a file is asked for, it is not known."""
+    asked: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
 
-    def change(_: Request, response: Response) -> Response:
-        known = next(asked) % 2 or not response.succeeded
+    def change(request: Request, response: Response) -> Response:
+        known = not response.succeeded or next(asked[request.path.rpartition("/")[2]]) % 2
         return response if known else error_response(404, "The file does not exist.")
 
     return change_responses(is_file_state, change)
@@ -619,6 +620,16 @@ FAULTS = (
         with_secrets(_forget_every_other),
         caught_by="files.status",
         breaks=("F1", "F3"),
+    ),
+    fault(
+        "alias-hides-files-of-conversations",
+        "GET /v1/uploads/{id} knows files of datasets alone.",
+        change_file_states(
+            CONVERSATION_FILES,
+            lambda request, response: error_response(404, "No such upload.") if _is_alias(request) else response,
+        ),
+        caught_by="files.status",
+        breaks=("F3", "F5"),
     ),
     fault(
         "file-alias-is-stale",

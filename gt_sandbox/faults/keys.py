@@ -176,8 +176,24 @@ def _key_with_more_behind(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: secret != request.secret and request.secret.startswith(secret))
 
 
-def _key_before_a_dash(request: Request, secrets: Secrets) -> str | None:
-    return _live_key(secrets, lambda secret: request.secret.startswith(f"{secret}-"))
+def _tell_names(_: Request, response: Response) -> Response:
+    if response.status != 401 or response.json is None:
+        return response
+    error = {**response.json["error"], "message": "Invalid key. Models: field-analyst, desk-assistant, gt-large-raw."}
+    return response.with_json({"error": error})
+
+
+def _key_before(mark: str) -> Callable[[Request, Secrets], str | None]:
+    return lambda request, secrets: _live_key(secrets, lambda secret: request.secret.startswith(f"{secret}{mark}"))
+
+
+def _key_in_a_cookie(request: Request, secrets: Secrets) -> str | None:
+    sent = request.header("cookie")
+    return _live_key(secrets, lambda secret: secret in sent) if sent and not request.secret else None
+
+
+def _key_in_the_query_of_google(request: Request, secrets: Secrets) -> str | None:
+    return _live_key(secrets, lambda secret: f"&key={secret}" in f"&{request.query}")
 
 
 def _key_in_other_case(request: Request, secrets: Secrets) -> str | None:
@@ -391,9 +407,51 @@ FAULTS = (
         breaks=("A1",),
     ),
     fault(
+        "refusals-without-a-key-list-names",
+        "The refusal of a request without a valid key lists the models that there are.",
+        change_refusals(_tell_names),
+        caught_by="key.required",
+        breaks=("M7",),
+    ),
+    fault(
+        "key-before-a-colon-taken",
+        "A key is read no further than to a colon behind it.",
+        use_key(_key_before(":")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-before-a-comma-taken",
+        "A key is read no further than to a comma behind it, where a gateway looks for a list.",
+        use_key(_key_before(",")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-before-a-dot-taken",
+        "A key is read no further than to a dot behind it, where a gateway looks for the parts of a token.",
+        use_key(_key_before(".")),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-in-a-cookie-taken",
+        "The key is taken from a cookie as well.",
+        use_key(_key_in_a_cookie),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-in-query-of-another-name-taken",
+        "The key is taken from the query string as `key`, as Google's API has it.",
+        use_key(_key_in_the_query_of_google),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "key-before-a-dash-taken",
         "A key is read no further than to a dash behind it, where a gateway looks for the name of a channel.",
-        use_key(_key_before_a_dash),
+        use_key(_key_before("-")),
         caught_by="key.required",
         breaks=("A1",),
     ),

@@ -154,6 +154,16 @@ def _cut_longer_names(body: bytes) -> bytes:
     return body if found is None else json.dumps({**fields, "model": found}).encode()
 
 
+def _cut_tags(body: bytes) -> bytes:
+    """What stands behind a colon in a name is taken for the tag of a version."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    name = fields.get("model") if isinstance(fields, dict) else None
+    return json.dumps({**fields, "model": name.partition(":")[0]}).encode() if isinstance(name, str) else body
+
+
 def _is_conversing(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
@@ -191,6 +201,13 @@ FAULTS = (
         "longer-names-taken",
         "A name that begins as one that the key is allowed is taken for that one.",
         change_requests(CHAT, _cut_longer_names),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
+    ),
+    fault(
+        "names-with-a-tag-taken",
+        "A name with a tag behind a colon, as Ollama has it, is taken for the name before the colon.",
+        change_requests(CHAT, _cut_tags),
         caught_by="names.unpublished_refused",
         breaks=("M4",),
     ),
