@@ -233,6 +233,8 @@ def explain_html_page(response: Response) -> str:
         return f"{_PAGE}: check whether the tenant behind it is up, and whether it lets this machine through."
     if response.status in NOT_LET_THROUGH:
         return LET_THROUGH
+    if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{_PAGE}: have it let each method of the API through, GET and POST alike."
     if response.status == TOO_LARGE:
         return f"{_PAGE}: have it let larger requests through (nginx: client_max_body_size)."
     return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."

@@ -72,8 +72,11 @@ _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
 What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
-is a right that one key lacks, as the words say, and so is a part of the tenant that serves all audio.
+is a right that one key lacks, as the words say, so is a part of the tenant that serves all audio, and so is one that is
+switched off, as they say.
 """
+_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
+"""What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
@@ -285,13 +288,16 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         keys = {one.exchange.request.key for one in answers.values()}
         is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
         is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
-        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved else _REFUSED_ALIKE):
+        is_off = _SAYS_OFF.search(reason) is not None
+        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved or is_off else _REFUSED_ALIKE):
             return {}
         places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
         )
-        if is_unserved:
+        if is_off:
+            remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
+        elif is_unserved:
             remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
         elif is_right:
             remedy = (
