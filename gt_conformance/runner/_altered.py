@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import Violation, finding_of
 from gt_conformance.exchange import Exchange
 from gt_conformance.runner._mixing import route_of
+from gt_conformance.runner._outage import UNSTEADY
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
@@ -20,7 +21,7 @@ _UNREADABLE = ("shape~", "body~", "needs~", "empty~")
 """How the ids of findings begin about answers that lack what a client reads; some of streams and sounds follow."""
 _WITH_THEM = ("audio~", "chat.streams~", "chat.streamed_tools~")
 _MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
-_TYPES = re.compile(r"must be (?:an? )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
+_TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
 _ID = re.compile(r"[^/]*\d[^/]*")
 
 
@@ -84,7 +85,8 @@ def _redirected(found: _Found) -> dict[str, Cause]:
     """By where they lead: everybody is sent there, whatever is asked for."""
     by_target: dict[str, list[tuple[Violation, Exchange]]] = defaultdict(list)
     for item, exchange in found:
-        if exchange.response is not None and 300 <= exchange.response.status < 400:
+        is_steady = item.finding != UNSTEADY
+        if is_steady and exchange.response is not None and 300 <= exchange.response.status < 400:
             by_target[exchange.response.header("location") or ""].append((item, exchange))
     causes: dict[str, Cause] = {}
     for several in by_target.values():

@@ -34,7 +34,7 @@ from gt_conformance.together import together
 
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
-_CUT = "a body that is cut short"
+_CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -58,7 +58,7 @@ _GENERIC = frozenset(
         "unknown error",
     }
 )
-_UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _UNROUTED = finding_of("", UNROUTED, shared=True)
 _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
@@ -160,7 +160,7 @@ class Outage:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
         if any(_goes_wrong(one) and _words(one) in self.unsteady for one in found):
-            return _UNSTEADY
+            return UNSTEADY
         failed = (one for one in found if _ended(one) and not (one.response is not None and one.response.succeeded))
         causes = (self.causes.get((_words(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
@@ -200,17 +200,19 @@ async def find_outage(
     for words, failures in by_words.items():
         if await _is_unsteady(failures, send_again):
             unsteady.add(words)
+        elif words == _PAGE:
+            continue  # at all times: what such pages are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     if unsteady:
         failed = [one.exchange for one in found if one.words in unsteady]
         failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady] or failed
-        cause = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
+        cause = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(_words(one), _place(one)): cause for one in failed}
     mistaken = {
         finding
         for finding, exchange in keys_not_taken.items()
-        if _is_key_refused(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
+        if _goes_wrong(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -224,7 +226,7 @@ async def find_outage(
         if id(failure.violation) in explained
         and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
     }
-    renamed |= dict.fromkeys(mistaken, _UNSTEADY)
+    renamed |= dict.fromkeys(mistaken, UNSTEADY)
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
     outage = Outage(exchanges, causes, renamed, frozenset(unsteady), failing, due)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
@@ -359,7 +361,7 @@ def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    got = _CUT if response is not None else _SILENT[failed[0].failure]
+    got = _words(failed[0])
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
@@ -386,13 +388,13 @@ def _ended(exchange: Exchange) -> bool:
 
 
 def _fails(exchange: Exchange) -> bool:
-    """Whether it is a failure that may come now and then: as above, a key that is not taken, a body cut short."""
-    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange)
+    """Whether it is a failure that may come now and then: as above, a key not taken, a body cut short, a web page."""
+    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange) or _is_page(exchange)
 
 
 def _goes_wrong(exchange: Exchange) -> bool:
-    """Whether it fails or is refused: what is due and comes to that now and then is an instance's doing as well."""
-    return _fails(exchange) or _is_refused(exchange)
+    """Whether it fails, leads elsewhere or is refused: what is due and comes to that now and then is an instance's."""
+    return _fails(exchange) or _is_refused(exchange) or _is_redirected(exchange)
 
 
 def _is_refused(exchange: Exchange) -> bool:
@@ -402,6 +404,12 @@ def _is_refused(exchange: Exchange) -> bool:
 def _is_key_refused(exchange: Exchange) -> bool:
     response = exchange.response
     return response is not None and response.status == HTTPStatus.UNAUTHORIZED and exchange.request.is_due
+
+
+def _is_page(exchange: Exchange) -> bool:
+    """Whether a success is a web page, which no route gives: whoever asks, an instance before the API answered."""
+    response = exchange.response
+    return response is not None and response.succeeded and response.looks_like_html
 
 
 def _is_cut(exchange: Exchange) -> bool:
@@ -457,7 +465,7 @@ def _words(exchange: Exchange) -> str:
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
-        return _CUT
+        return _PAGE if response.looks_like_html else _CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 
