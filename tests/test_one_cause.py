@@ -6,7 +6,10 @@ from itertools import count
 import pytest
 
 from gt_sandbox.middleware import (
+    CHAT,
+    CONVERSATION_HEADER,
     CONVERSATIONS,
+    EMBEDDINGS,
     MiddlewareFactory,
     Request,
     Response,
@@ -143,3 +146,39 @@ def test_a_method_that_a_gateway_refuses_is_not_blamed_on_the_address() -> None:
     page = Response(405, (("content-type", "text/html"),), b"<!doctype html><html><body>Not allowed</body></html>")
     [line] = found(judged(refuse(is_file_state, page)))
     assert "let each method of the API through" in line
+
+
+PAGE = Response(200, (("content-type", "text/html"),), b"<!doctype html><html><body>Sign in</body></html>")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(PAGE, "a web page in place of an answer"), (Response(302, (("location", "/login"),), b""), "HTTP 302")],
+    ids=["a web page", "a redirect"],
+)
+def test_an_instance_that_is_not_the_api_is_one_finding(given: Response, words: str) -> None:
+    """It gives its page, or leads to it, whoever asks for what: no boundary is open, and no key is refused."""
+    numbers = count(2)  # the first two answers come from the API, and one of each three is no longer
+    middleware = change_responses(is_any, lambda _, response: given if next(numbers) % 3 == 1 else response)
+    [line] = found(judged(middleware, every=True))
+    assert words in line
+    assert "the same request is answered when it is sent again" in line
+
+
+def test_conversations_that_are_forgotten_are_not_blamed_on_the_route() -> None:
+    """Chats are served; a chat in a conversation that was just opened gets a 404."""
+    unknown = error_response(404, "The conversation does not exist.")
+    is_in_one = refuse(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER)), unknown)
+    [line] = found(judged(is_in_one))
+    assert "keep each conversation that it opens" in line
+
+
+def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -> None:
+    """OpenAI's shape says a number of one count, and a whole number of another."""
+
+    def as_text(body: dict[str, object]) -> object:
+        counts = body.get("usage")
+        return {**body, "usage": {key: str(one) for key, one in counts.items()}} if isinstance(counts, dict) else body
+
+    [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
+    assert "In several places it has text for a number" in line

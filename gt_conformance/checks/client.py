@@ -36,6 +36,7 @@ from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
     describe,
     describe_failure,
+    explain_html_page,
     is_beyond_context,
     normalized_reason,
 )
@@ -359,6 +360,8 @@ async def joins(probe: Probe) -> None:
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(elsewhere)
     here = _reached(probe, exchange, expected, remedy)
+    if there.looks_like_html and not here.looks_like_html:
+        raise Blocked(f"{request.path} answers with a web page this time", explain_html_page(there))
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and _is_of_one_kind(here.media_type, there.media_type)
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):

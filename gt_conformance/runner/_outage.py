@@ -209,11 +209,11 @@ async def find_outage(
         failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in unsteady] or failed
         cause = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
         causes |= {(_words(one), _place(one)): cause for one in failed}
-    mistaken = {
+    mistaken = [
         finding
         for finding, exchange in keys_not_taken.items()
-        if _goes_wrong(exchange) and _words(exchange) in unsteady and not _fails(await send_again(exchange, 0))
-    }
+        if _goes_wrong(exchange) and _words(exchange) in unsteady and await _is_taken_again(exchange, send_again)
+    ]
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
     if not causes and not due and not failing:
@@ -341,6 +341,15 @@ async def _is_unsteady(
     rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
     for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):
+            return True
+    return False
+
+
+async def _is_taken_again(exchange: Exchange, send_again: Callable[[Exchange, int], Awaitable[Exchange]]) -> bool:
+    """Whether what a preflight sent does not fail any more; what is refused there may be due to be."""
+    for number in range(_ASKED_AGAIN):
+        again = await send_again(exchange, number)
+        if not _fails(again) and not _is_redirected(again):
             return True
     return False
 
