@@ -92,6 +92,22 @@ def test_an_answer_to_another_run_is_a_violation() -> None:
     assert "it is of another run" in findings(own(says=word_of("r0", "chat")))
 
 
+@pytest.mark.parametrize("wrong", [slice(-1, None), slice(-5, None), slice(6, 11)])
+def test_a_word_that_is_miscopied_is_nobody_elses(wrong: slice) -> None:
+    """A model that gets a digit wrong, or a filter that changes some, answers its own request."""
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("chat/completions") or sent_json(request).get("stream"):
+            return None
+        word = list(word_of("r1", request.key))
+        word[wrong] = ["a" if digit != "a" else "b" for digit in word[wrong]]
+        return answer(changed(COMPLETION, {"choices.0.message.content": "".join(word)}))
+
+    calls = [CheckCall("chat.completes", name) for name in ("chat", "other")]
+    session = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule))
+    assert session.result(CheckCall("answers.own")).outcome is Outcome.CONFORMS
+
+
 def test_what_a_model_says_besides_is_none() -> None:
     """It need not obey, and may say the word in whatever case."""
     assert own(says="ok").outcome is Outcome.CONFORMS
@@ -201,14 +217,15 @@ def test_vectors_too_many_and_too_few_are_of_other_requests(
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 def test_the_vector_of_another_keys_text_is_a_violation(encoding: str) -> None:
-    """Both keys get the same vectors, whichever way they ask: a cache that looks at a part of the text only."""
+    """Both keys get the same vectors, whichever way they ask: a cache that looks at a part of the request only."""
+    cached: dict[str, list[list[float]]] = {}
 
     def rule(request: Request) -> Response | None:
         if not request.path.endswith("embeddings"):
             return None
         body = sent_json(request)
-        texts = [re.sub("gtword[0-9a-f]+", "", text) for text in body["input"]]
-        vectors = [vector_of(text) for text in texts]
+        kept = re.sub("gtword[0-9a-f]+", "", str(body["input"]))
+        vectors = cached.setdefault(kept, [vector_of(text) for text in body["input"]])
         encoded = body.get("encoding_format") == "base64"
         return answer(embedding_list([packed(vector) for vector in vectors] if encoded else vectors))
 
@@ -220,6 +237,22 @@ def test_the_vector_of_another_keys_text_is_a_violation(encoding: str) -> None:
     assert found.outcome is Outcome.VIOLATES
     assert "the vector of a text that another request sent" in findings(found)
     assert all(session.result(call).outcome is Outcome.CONFORMS for call in calls)
+
+
+def test_a_word_that_an_embedding_model_does_not_know_is_no_other_requests() -> None:
+    """It embeds all such words alike, in one request as well, as does one behind a filter that masks them: advised."""
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("embeddings"):
+            return None
+        texts = [re.sub("gtword[0-9a-f]+", "[UNK]", text) for text in sent_json(request)["input"]]
+        return answer(embedding_list([vector_of(text) for text in texts]))
+
+    calls = [CheckCall("embeddings.batch", name, Parameters(encoding_format="float")) for name in ("chat", "other")]
+    calls.append(CheckCall("chat.completes", "chat"))
+    found = run(plan_of(TWO, *calls, CheckCall("answers.own")), FakeSender(rule)).result(CheckCall("answers.own"))
+    assert found.outcome is Outcome.CONFORMS
+    assert "does not tell apart" in found.advisories[0].text
 
 
 def test_without_a_chat_that_is_answered_nothing_is_known() -> None:

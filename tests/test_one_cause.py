@@ -6,13 +6,27 @@ from itertools import count
 import pytest
 
 from gt_sandbox.middleware import (
+    CHAT,
+    CONVERSATION_HEADER,
+    CONVERSATIONS,
+    EMBEDDINGS,
     MiddlewareFactory,
     Request,
     Response,
+    change_choice,
+    change_chunks,
     change_headers,
+    change_json,
     change_responses,
+    combine,
+    error_response,
     is_any,
+    is_file_state,
     is_stream,
+    is_upload,
+    is_whole_chat,
+    json_response,
+    refuse,
     replace_json,
 )
 from tests.test_outages import found, judged
@@ -68,3 +82,103 @@ def test_an_instance_whose_answers_are_empty_is_one_finding() -> None:
     lines = [line for line in found(judged(every_third_is_empty(), every=True)) if line.startswith("violates")]
     assert len(lines) == 1, lines
     assert "the same request is answered when it is sent again" in lines[0]
+
+
+def is_of_gt(request: Request) -> bool:
+    """Whether it goes to a route that GT adds to OpenAI's."""
+    return CONVERSATIONS(request) or is_upload(request) or is_file_state(request)
+
+
+def test_routes_that_are_switched_off_are_one_finding() -> None:
+    """The refusal says so itself, whichever key asks: conversations and datasets are one."""
+    [line] = found(judged(refuse(is_of_gt, error_response(403, "Feature disabled"))))
+    assert "Switch on in the tenant what it says is off" in line
+
+
+@pytest.mark.parametrize(
+    "given", [json_response(200, {}), Response(204, (), b"")], ids=["an empty object", "nothing at all"]
+)
+def test_a_gateway_that_answers_nobody_with_a_success_is_one_finding(given: Response) -> None:
+    """What discovers the server without a key gets it as well, which is the same hole."""
+    [line] = found(judged(refuse(lambda request: not request.secret, given), every=True))
+    assert "Put authentication before every route" in line
+
+
+def without_defaults(value: object) -> object:
+    """The same without what is 0, empty or null, as gateways write JSON that make it of another form."""
+    if isinstance(value, dict):
+        return {key: without_defaults(one) for key, one in value.items() if one or isinstance(one, float)}
+    return [without_defaults(one) for one in value] if isinstance(value, list) else value
+
+
+def test_keys_that_are_left_out_where_their_value_is_empty_are_one_finding() -> None:
+    """In whole chats, in streams, in the pieces of tool calls: the remedy names what is missing in each."""
+    shortened = combine(replace_json(is_any, without_defaults), change_chunks(lambda chunk: [without_defaults(chunk)]))
+    [line] = found(judged(shortened, every=True))
+    assert "also where its value is 0, empty or null" in line
+    assert "'choices' is missing" in line
+    assert "'index' is missing" in line
+
+
+def test_a_filter_that_answers_in_place_of_the_model_blocks_once() -> None:
+    """It says so by its finish_reason: nothing is known of conversations, tools or uploads, and all of it waits."""
+
+    def withhold(choice: dict[str, object]) -> None:
+        choice.update(message={"role": "assistant", "content": "I cannot help."}, finish_reason="content_filter")
+
+    [line] = found(judged(change_json(is_whole_chat, change_choice(withhold)), every=True))
+    assert line.startswith("blocked: Publish the alias with a model, or with filter settings")
+
+
+@pytest.mark.parametrize(("before", "behind"), [(b")]}',\n", b""), (b"", b"<!-- proxy -->")], ids=["before", "behind"])
+def test_what_stands_around_json_is_not_blamed_on_the_address(before: bytes, behind: bytes) -> None:
+    """The API answers, and something adds to it on the way: base_url is right."""
+
+    def surround(_: Request, response: Response) -> Response:
+        return response if response.json is None else response.with_body(before + response.body + behind)
+
+    [line] = found(judged(change_responses(is_whole, surround)))
+    assert "send JSON alone and whole" in line
+
+
+def test_a_method_that_a_gateway_refuses_is_not_blamed_on_the_address() -> None:
+    """What is posted comes through, so that the address is right."""
+    page = Response(405, (("content-type", "text/html"),), b"<!doctype html><html><body>Not allowed</body></html>")
+    [line] = found(judged(refuse(is_file_state, page)))
+    assert "let each method of the API through" in line
+
+
+PAGE = Response(200, (("content-type", "text/html"),), b"<!doctype html><html><body>Sign in</body></html>")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(PAGE, "a web page in place of an answer"), (Response(302, (("location", "/login"),), b""), "HTTP 302")],
+    ids=["a web page", "a redirect"],
+)
+def test_an_instance_that_is_not_the_api_is_one_finding(given: Response, words: str) -> None:
+    """It gives its page, or leads to it, whoever asks for what: no boundary is open, and no key is refused."""
+    numbers = count(2)  # the first two answers come from the API, and one of each three is no longer
+    middleware = change_responses(is_any, lambda _, response: given if next(numbers) % 3 == 1 else response)
+    [line] = found(judged(middleware, every=True))
+    assert words in line
+    assert "the same request is answered when it is sent again" in line
+
+
+def test_conversations_that_are_forgotten_are_not_blamed_on_the_route() -> None:
+    """Chats are served; a chat in a conversation that was just opened gets a 404."""
+    unknown = error_response(404, "The conversation does not exist.")
+    is_in_one = refuse(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER)), unknown)
+    [line] = found(judged(is_in_one))
+    assert "keep each conversation that it opens" in line
+
+
+def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -> None:
+    """OpenAI's shape says a number of one count, and a whole number of another."""
+
+    def as_text(body: dict[str, object]) -> object:
+        counts = body.get("usage")
+        return {**body, "usage": {key: str(one) for key, one in counts.items()}} if isinstance(counts, dict) else body
+
+    [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
+    assert "In several places it has text for a number" in line

@@ -77,7 +77,7 @@ async def ask_again(probe: Probe, request: Request, *, first: int = 0) -> Exchan
             remark_late(probe, "answered", number, exchange)
             return exchange
         empty.append(exchange)
-    return next((one for one in empty if finish_reasons(one.response) & {"length", "content_filter"}), empty[-1])
+    return next((one for one in empty if finish_reasons(one.response) & _UNFINISHED), empty[-1])
 
 
 def remark_late(probe: Probe, what: str, number: int, exchange: Exchange) -> None:
@@ -145,14 +145,14 @@ class Recalled:
 async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TRIES) -> Recalled:
     """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once.
 
-    Raises Blocked where a token limit cuts each of several answers off: what it would have held is unknown.
+    Raises Blocked where a token limit or a filter cuts each of several answers off: what they would hold is unknown.
     """
     attempt, cut = 0, tries > 1
     while True:
         exchange = await ask_again(probe, request, first=attempt * TRIES)
         answered = is_answered(exchange.response)
         knows = answered and names_fact(said_in(exchange.response), words)
-        cut = cut and answered and not knows and "length" in finish_reasons(exchange.response)
+        cut = cut and answered and not knows and not _UNFINISHED.isdisjoint(finish_reasons(exchange.response))
         if cut and attempt + 1 == tries and (blocked := _cut_off(probe, exchange)):
             raise blocked
         if knows or not answered or attempt + 1 == tries:
@@ -161,11 +161,16 @@ async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TR
 
 
 def _cut_off(probe: Probe, exchange: Exchange) -> Blocked | None:
-    """The block where a token limit cut the answer off; None where none did."""
+    """The block where a token limit cut the answer off, or a filter answered in its place; None where none did."""
+    if "content_filter" in finish_reasons(exchange.response):
+        return Blocked(*FILTERED)
     if "length" not in finish_reasons(exchange.response):
         return None
     found = "answers are cut off by a token limit (finish_reason length) before they hold what was asked for"
     return Blocked(found, raise_limit(probe, exchange.request), cause="answers cut")
+
+
+_UNFINISHED = frozenset({"length", "content_filter"})
 
 
 def is_answered(response: Response | None) -> bool:

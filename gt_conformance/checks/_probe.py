@@ -523,7 +523,12 @@ class Probe:
     def _refused_for_setup(self, exchange: Exchange, response: Response, modality: Modality | None = None) -> bool:
         """Whether it is a refusal that may be the operator's own doing; then it is recorded as a blocker."""
         if response.looks_like_html and response.status in NOT_LET_THROUGH:
-            self.block(describe(response), explain_html_page(response), cause=WEB_PAGE, exchange=exchange)
+            self.block(
+                describe(response),
+                explain_html_page(response),
+                cause=WEB_PAGE,
+                exchange=exchange,
+            )
             return True
         is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
         if is_chat and is_beyond_context(response):

@@ -227,12 +227,20 @@ def describe(response: Response) -> str:
     return f"{format_status(response)}: {shortened(reason, LONGEST_QUOTE)}" if reason else format_status(response)
 
 
+_KNOW_CONVERSATIONS = (
+    "Have the tenant keep each conversation that it opens, and know it for the key that opened it, on every instance: "
+    "a chat in one that was just opened is answered as if there were none."
+)
+
+
 def explain_html_page(response: Response) -> str:
     """What to do about a web page: the API answers in JSON, so something in front of it answered."""
     if response.status >= 500:
         return f"{_PAGE}: check whether the tenant behind it is up, and whether it lets this machine through."
     if response.status in NOT_LET_THROUGH:
         return LET_THROUGH
+    if response.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{_PAGE}: have it let each method of the API through, GET and POST alike."
     if response.status == TOO_LARGE:
         return f"{_PAGE}: have it let larger requests through (nginx: client_max_body_size)."
     return "Check base_url: a web page answers there, not the API, which is at https://<tenant-host>/api/tenant."
@@ -250,7 +258,9 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     if response.status in {401, 403}:
         return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
     if response.status in {404, 405}:
-        return f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
+        is_in_one = asked.endswith("/chat/completions") and CONVERSATION_HEADER in dict(exchange.request.headers)
+        serve = f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
+        return _KNOW_CONVERSATIONS if is_in_one and response.status == HTTPStatus.NOT_FOUND else serve
     reason = extract_reason(response)
     objects = f"it says {shortened(reason, LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     if response.status == TOO_LARGE:

@@ -6,6 +6,7 @@ No cache that was filled before the run knows it, so that what answers is not a 
 import html
 import json
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 from gt_conformance.exchange import NotJson, parse_json
@@ -109,6 +110,19 @@ def mark(text: str, run_id: str, key: str | None) -> str:
 def words_in(text: str) -> frozenset[str]:
     """The code words of any run and key in a text, in whatever case."""
     return frozenset(_FORM.findall(text.lower()))
+
+
+def is_miscopied(word: str, sent: Iterable[str]) -> bool:
+    """Whether a code word is most likely one of those that were sent, copied wrongly or changed on its way.
+
+    One digit that is wrong leaves half of them as they were, in a row, which two words have in common hardly ever.
+    """
+    digits = word[_DIGITS_FROM:]
+    runs = {digits[at : at + _ALIKE] for at in range(len(digits) - _ALIKE + 1)}
+    return any(run in other[_DIGITS_FROM:] for other in sent for run in runs)
+
+
+_DIGITS_FROM, _ALIKE = len("gtword"), 5
 
 
 _NAMES = ("brelvik", "dorvan", "felmoro", "kestrin", "lumvara", "norvet", "quillam", "tarvexo")

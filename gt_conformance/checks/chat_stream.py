@@ -189,7 +189,8 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
         for error in rules.errors(chunk):
             if (text := describe_error(error)) not in noted and len(noted) < 5:
                 noted.add(text)
-                probe.fail("each chunk holds text that clients can read", text, exchange)
+                remedy = f"Have the tenant, and every proxy before it, give chunks in OpenAI's shape: {text}"
+                probe.fail("each chunk holds text that clients can read", text, exchange, remedy=remedy)
         expect_needs(probe, exchange, chunk, "chat-completion-chunk", CHUNK_NEEDS)
         if any(choices_in(chunk)) or chunk.get("usage"):
             # A chunk with neither, as some gateways send first, tells clients nothing.

@@ -26,6 +26,7 @@ from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     AFTER_DONE,
     COMPLETES,
+    FILTERED,
     PASS_ON_WHOLE,
     Stream,
     block_unfinished,
@@ -132,6 +133,8 @@ async def tools(probe: Probe) -> None:
         probe.should(ordered.calls or not called.calls, text, forced)
     probe.stop_if_failed()
     if not called.calls and not ordered.calls:
+        if "content_filter" in finish_reasons(forced.response):
+            raise Blocked(*FILTERED)
         await require_ability(probe, Ability.TOOLS, tool=TOOL)
         probe.fail(
             "tools reach the model, which calls them in a streamed chat",

@@ -36,6 +36,7 @@ from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
     describe,
     describe_failure,
+    explain_html_page,
     is_beyond_context,
     normalized_reason,
 )
@@ -207,17 +208,23 @@ async def discovery(probe: Probe) -> None:
     """Each discovery request with the key; a 2xx where one misleads the client; then the key lists models.
 
     Those that mislead are sent without a key as well, as a client does in its first round. All should get a 4xx within
-    two seconds.
+    two seconds. What nobody's key alone gets, where chats need none either, is the hole that ``key.required`` finds.
     """
     asked: list[tuple[str, str | None]] = [(line, probe.credential.name) for line in probe.parameters.discovery]
     asked += [(line, None) for line in probe.parameters.discovery if line in probe.parameters.needs]
     exchanges = await probe.send_all([_discovery_request(probe, line, key) for line, key in asked])
+    misled: set[str] = set()
     unrefused: dict[int, tuple[str, Exchange]] = {}
     slow: list[tuple[str, Exchange]] = []
     for (line, key), exchange in zip(asked, exchanges, strict=True):
         what = f"{line} {'with' if key else 'without'} the key"
         response = response_if_any(probe, exchange, what)
         if response is not None and response.succeeded and line in probe.parameters.needs:
+            if key is None and line not in misled and (cause := await _open_to_nobody(probe)) is not None:
+                because = name_finding(cause.partition(":")[0], cause)
+                probe.block(f"{what} is answered, as chats are: that is a hole of its own", "", because=because)
+                continue
+            misled.add(line)
             expected = f"{what} is refused with a 4xx: else this client takes the tenant for another server"
             probe.fail(expected, describe(response), exchange)
         elif response is not None and not response.refused:
@@ -231,6 +238,13 @@ async def discovery(probe: Probe) -> None:
         took = f"{exchange.elapsed_ms / 1000:.1f} s"
         probe.advise(f"paths that do not exist should be refused within two seconds: {what} took {took}", exchange)
     await expect_listing(probe, "the key works after the client's discovery", again=1)
+
+
+async def _open_to_nobody(probe: Probe) -> str | None:
+    """The cause of the hole by which chats need no key, at either address; None where they need one."""
+    chats = [(surface_of("chat"), at) for at in (Address.VERSIONED, Address.UNVERSIONED)]
+    tried = await try_all(probe, chats, None, Presentation.NONE)
+    return next((hole(one.address, "without a key") for one in tried if one.is_open), None)
 
 
 def _discovery_request(probe: Probe, line: str, key: str | None) -> Request:
@@ -346,6 +360,8 @@ async def joins(probe: Probe) -> None:
     there = probe.success(await probe.send(request), f"{route.title} answers with 2xx at its versioned address")
     exchange = await probe.send(elsewhere)
     here = _reached(probe, exchange, expected, remedy)
+    if there.looks_like_html and not here.looks_like_html:
+        raise Blocked(f"{request.path} answers with a web page this time", explain_html_page(there))
     # A web page with 200 at the un-versioned address is no route: clients then show nothing, without an error.
     same = here.succeeded and _is_of_one_kind(here.media_type, there.media_type)
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):

@@ -12,14 +12,16 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import Violation, finding_of
 from gt_conformance.exchange import Exchange
 from gt_conformance.runner._mixing import route_of
+from gt_conformance.runner._outage import UNSTEADY
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
 """So many routes are altered by one cause; two may have a mistake each, unless it is the same one."""
 _UNREADABLE = ("shape~", "body~", "needs~", "empty~")
 """How the ids of findings begin about answers that lack what a client reads; some of streams and sounds follow."""
-_WITH_THEM = ("audio~", "chat.streams~")
-_TYPES = re.compile(r"must be (?:an? )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
+_WITH_THEM = ("audio~", "chat.streams~", "chat.streamed_tools~")
+_MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
+_TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
 _ID = re.compile(r"[^/]*\d[^/]*")
 
 
@@ -83,7 +85,8 @@ def _redirected(found: _Found) -> dict[str, Cause]:
     """By where they lead: everybody is sent there, whatever is asked for."""
     by_target: dict[str, list[tuple[Violation, Exchange]]] = defaultdict(list)
     for item, exchange in found:
-        if exchange.response is not None and 300 <= exchange.response.status < 400:
+        is_steady = item.finding != UNSTEADY
+        if is_steady and exchange.response is not None and 300 <= exchange.response.status < 400:
             by_target[exchange.response.header("location") or ""].append((item, exchange))
     causes: dict[str, Cause] = {}
     for several in by_target.values():
@@ -117,7 +120,7 @@ def _unreadable(found: _Found) -> dict[str, Cause]:
 
 
 def _of_one_type(found: _Found) -> dict[str, Cause]:
-    """Values of one type where another is due, in several places."""
+    """Values of one type where another is due, in several places; else keys that are missing."""
     by_types: dict[tuple[str, str], dict[str, Violation]] = defaultdict(dict)
     for item, _ in found:
         types = _TYPES.search(item.found) if item.finding.startswith((*_UNREADABLE, *_WITH_THEM)) else None
@@ -130,7 +133,25 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
             first = next(iter(items.values())).found
             remedy = f"Have the tenant answer in OpenAI's shape. In several places it has {given} for a {due}: {first}"
             causes |= dict.fromkeys(items, Cause(finding, remedy))
-    return causes
+    return causes or _without_keys(found)
+
+
+def _without_keys(found: _Found) -> dict[str, Cause]:
+    """Keys that are missing, where one of them is in several places: what is empty may be left out wherever it is."""
+    lacking: dict[str, tuple[str, str]] = {}
+    for item, _ in found:
+        missing = _MISSING.search(item.found) if item.finding.startswith((*_UNREADABLE, *_WITH_THEM)) else None
+        if missing is not None:
+            lacking.setdefault(item.finding, (missing["key"], item.found.removesuffix(".")))
+    names = [name for name, _ in lacking.values()]
+    if len(set(names)) == len(names):
+        return {}
+    texts = "; ".join(dict.fromkeys(text for _, text in lacking.values()))
+    remedy = (
+        "Have the tenant, and every proxy before it, give each key that clients read, also where its value is 0, empty "
+        f"or null: in several places {texts}."
+    )
+    return dict.fromkeys(lacking, Cause(finding_of("", "answers:keys missing", shared=True), remedy))
 
 
 def _routes(found: _Found) -> list[str]:

@@ -35,7 +35,7 @@ from gt_conformance.together import together
 
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
-_CUT = "a body that is cut short"
+_CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -59,7 +59,7 @@ _GENERIC = frozenset(
         "unknown error",
     }
 )
-_UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+UNSTEADY = finding_of("", "outage:unsteady", shared=True)
 _UNROUTED = finding_of("", UNROUTED, shared=True)
 _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
@@ -73,8 +73,11 @@ _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
 What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
-is a right that one key lacks, as the words say, and so is a part of the tenant that serves all audio.
+is a right that one key lacks, as the words say, so is a part of the tenant that serves all audio, and so is one that is
+switched off, as they say.
 """
+_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
+"""What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
@@ -206,6 +209,8 @@ async def find_outage(
     for words, failures in by_words.items():
         if await _is_unsteady(failures, send_again):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
+        elif words == _PAGE:
+            continue  # at all times: what such pages are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
     named = _named(unsteady, found, exchanges)
@@ -218,7 +223,7 @@ async def find_outage(
     mistaken = {
         finding: named[_words(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if _fails(exchange) and _words(exchange) in named and not _fails(await send_again(exchange, 0))
+        if _goes_wrong(exchange) and _words(exchange) in named and await _is_taken_again(exchange, send_again)
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -247,7 +252,7 @@ def _named(
         return {one: cause for one, cause in unsteady.items() if cause is not None}
     failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in words]
     failed = failed or [one.exchange for one in found if one.words in words]
-    shared = Cause(_UNSTEADY, _explain_unsteady(failed, len(exchanges)))
+    shared = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
     return {one: cause or shared for one, cause in unsteady.items()}
 
 
@@ -325,13 +330,17 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
         is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
         is_of_method = response.status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-        if len(answers) < (_OBJECTED_ALIKE if objects or is_right or is_unserved or is_of_method else _REFUSED_ALIKE):
+        is_off = _SAYS_OFF.search(reason) is not None
+        is_one = objects or is_right or is_unserved or is_off or is_of_method
+        if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
             return {}
         places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
         )
-        if is_unserved:
+        if is_off:
+            remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
+        elif is_unserved:
             remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
         elif is_right:
             remedy = (
@@ -377,6 +386,15 @@ async def _is_unsteady(
     return False
 
 
+async def _is_taken_again(exchange: Exchange, send_again: Callable[[Exchange, int], Awaitable[Exchange]]) -> bool:
+    """Whether what a preflight sent does not fail any more; what is refused there may be due to be."""
+    for number in range(_ASKED_AGAIN):
+        again = await send_again(exchange, number)
+        if not _fails(again) and not _is_redirected(again):
+            return True
+    return False
+
+
 def _is_quick(exchange: Exchange) -> bool:
     """Whether it came to its end, and soon: what breaks off may have been waited for."""
     response = exchange.response
@@ -393,7 +411,7 @@ def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    got = _CUT if response is not None else _SILENT[failed[0].failure]
+    got = _words(failed[0])
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
@@ -421,13 +439,13 @@ def _ended(exchange: Exchange) -> bool:
 
 
 def _fails(exchange: Exchange) -> bool:
-    """Whether it is a failure that may come now and then: as above, a key that is not taken, a body cut short."""
-    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange)
+    """Whether it is a failure that may come now and then: as above, a key not taken, a body cut short, a web page."""
+    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange) or _is_page(exchange)
 
 
 def _goes_wrong(exchange: Exchange) -> bool:
-    """Whether it fails or is refused: what is due and comes to that now and then is an instance's doing as well."""
-    return _fails(exchange) or _is_refused(exchange)
+    """Whether it fails, leads elsewhere or is refused: what is due and comes to that now and then is an instance's."""
+    return _fails(exchange) or _is_refused(exchange) or _is_redirected(exchange)
 
 
 def _is_refused(exchange: Exchange) -> bool:
@@ -437,6 +455,12 @@ def _is_refused(exchange: Exchange) -> bool:
 def _is_key_refused(exchange: Exchange) -> bool:
     response = exchange.response
     return response is not None and response.status == HTTPStatus.UNAUTHORIZED and exchange.request.is_due
+
+
+def _is_page(exchange: Exchange) -> bool:
+    """Whether a success is a web page, which no route gives: whoever asks, an instance before the API answered."""
+    response = exchange.response
+    return response is not None and response.succeeded and response.looks_like_html
 
 
 def _is_cut(exchange: Exchange) -> bool:
@@ -492,7 +516,7 @@ def _words(exchange: Exchange) -> str:
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
-        return _CUT
+        return _PAGE if response.looks_like_html else _CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 

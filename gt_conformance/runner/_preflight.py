@@ -16,11 +16,12 @@ from gt_conformance.checks import (
     fails_in_json,
     first_key,
     is_answered_by_the_api,
+    is_redirect,
     only_listing_fails,
     says_no_key,
 )
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, Response
 from gt_conformance.planning import Plan
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import is_failure
@@ -186,6 +187,8 @@ class Preflight:
     def _keep(self, key: str, blocker: Blocker, exchanges: Sequence[Exchange]) -> None:
         """Keep what a failed preflight says of the key, or of the whole tenant."""
         answers = [item.response for item in exchanges]
+        if elsewhere := [item for item in exchanges if _is_from_elsewhere(item.response)]:
+            self._not_taken[blocker.finding] = elsewhere[0]
         if not answers:
             # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
             pass
@@ -200,3 +203,8 @@ class Preflight:
             self._without_listing.add(key)
         if self._working and (failed := next(filter(is_failure, exchanges), None)) is not None:
             self._not_taken.setdefault(blocker.finding, failed)
+
+
+def _is_from_elsewhere(response: Response | None) -> bool:
+    """Whether it is a redirect or a web page, which an instance that is not the API may give to a key that works."""
+    return response is not None and (is_redirect(response) or (response.succeeded and response.looks_like_html))

@@ -294,6 +294,13 @@ VARIANTS = (
         alters="texts",
     ),
     variant(
+        "embeddings-of-known-words",
+        "The model behind embeddings reads words, and takes those with digits in them for one unknown word.",
+        _read(lambda text: re.sub(r"\b(?=[a-z]*\d)[a-z0-9]{8,}\b", "[UNK]", text)),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
         "embeddings-refuse-100-tokens",
         "The model behind embeddings reads 64 tokens of a text, and refuses one that has more.",
         refuse(
