@@ -190,6 +190,23 @@ def _appear_late(status: int) -> MiddlewareFactory:
 _UNSEEN = 2
 
 
+def _appear_after(seconds: float) -> MiddlewareFactory:
+    """A file has no state until so many seconds after it was first asked for: copies of it are made now and then."""
+    refusal = error_response(404, "There is no such file.", "invalid_request_error")
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        seen_at: dict[str, float] = {}
+
+        def hide(request: Request, response: Response) -> Response:
+            file_id = request.path.rpartition("/")[2]
+            early = time.monotonic() < seen_at.setdefault(file_id, time.monotonic() + seconds)
+            return refusal if response.succeeded and early else response
+
+        return change_responses(is_file_state, hide)
+
+    return with_secrets(make)
+
+
 def _know_late(seconds: float) -> MiddlewareFactory:
     """What is uploaded is in no answer until so many seconds after it was first asked for: an index is refreshed."""
 
@@ -272,6 +289,13 @@ VARIANTS = (
         "files-appear-late-403",
         "A file's state is refused with 403 for a moment after its upload was accepted.",
         _appear_late(403),
+        permitted_by="GT API reference: poll until ready or failed; no page says from when on",
+        alters="unknown-files",
+    ),
+    variant(
+        "files-appear-after-seconds",
+        "A file's state is there six seconds after it was first asked for.",
+        _appear_after(6),
         permitted_by="GT API reference: poll until ready or failed; no page says from when on",
         alters="unknown-files",
     ),
