@@ -431,6 +431,13 @@ VARIANTS = (
         alters="file-id-place",
     ),
     variant(
+        "file-id-of-document",
+        "A new file's id is that of a document, inside result.",
+        _move_file_id(lambda made, rest: {"ok": True, "result": {"document": {"document_id": made, **rest}}}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
         "uploads-200",
         "An upload is answered with 200.",
         set_status(is_upload, 200),
@@ -514,6 +521,18 @@ VARIANTS = (
                 "status": "success",
                 "code": 200,
                 "data": {"id": body["id"], "state": body["status"], "progress": 0.5},
+            },
+        ),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-in-attributes",
+        "The state is a phase among the attributes of the file, as JSON:API has them.",
+        replace_json(
+            is_file_state,
+            lambda body: {
+                "data": {"type": "files", "id": body["id"], "attributes": {"status": {"phase": body["status"]}}},
             },
         ),
         permitted_by=_STATE_PLACE,
