@@ -311,6 +311,23 @@ def test_a_new_file_may_be_unknown_for_some_seconds(seconds: int, outcome: Outco
     assert len(asked) < 20
 
 
+ALIAS = exactly("uploads/file-app")
+
+
+@pytest.mark.parametrize("behind", [refusal(404, "Unknown."), answer({"status": "processing"})], ids=["404", "state"])
+@pytest.mark.parametrize(("times", "outcome"), [(2, Outcome.CONFORMS), (9, Outcome.VIOLATES)])
+def test_the_alias_may_be_behind_for_a_moment(behind: Response, times: int, outcome: Outcome) -> None:
+    """It may be served by a copy that is made later: that is advised against, and one that never follows violates."""
+    left = [behind] * times
+
+    def late(request: Request) -> Response | None:
+        return left.pop() if ALIAS(request) and left else None
+
+    result = found(STATUS, late, tenant=within(60))
+    assert result.outcome is outcome
+    assert ["is behind" in one.text for one in result.advisories] == [True] * (outcome is Outcome.CONFORMS)
+
+
 def test_a_file_is_polled_quickly_at_first_and_seldom_later(clock: Clock) -> None:
     """A tiny file is ready soon; one that is not costs a request each five seconds."""
     found(INTO_CONVERSATION, states("processing"), tenant=within(60))

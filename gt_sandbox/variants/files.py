@@ -12,6 +12,7 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     Call,
     MiddlewareFactory,
+    Predicate,
     Request,
     Response,
     Secrets,
@@ -22,6 +23,7 @@ from gt_sandbox.middleware import (
     error_response,
     has_file,
     hide_statements,
+    is_any,
     is_file_state,
     is_upload,
     json_response,
@@ -190,7 +192,7 @@ def _appear_late(status: int) -> MiddlewareFactory:
 _UNSEEN = 2
 
 
-def _appear_after(seconds: float) -> MiddlewareFactory:
+def _appear_after(seconds: float, wanted: Predicate = is_any) -> MiddlewareFactory:
     """A file has no state until so many seconds after it was first asked for: copies of it are made now and then."""
     refusal = error_response(404, "There is no such file.", "invalid_request_error")
 
@@ -202,7 +204,7 @@ def _appear_after(seconds: float) -> MiddlewareFactory:
             early = time.monotonic() < seen_at.setdefault(file_id, time.monotonic() + seconds)
             return refusal if response.succeeded and early else response
 
-        return change_responses(is_file_state, hide)
+        return change_responses(lambda request: is_file_state(request) and wanted(request), hide)
 
     return with_secrets(make)
 
@@ -298,6 +300,12 @@ VARIANTS = (
         _appear_after(6),
         permitted_by="GT API reference: poll until ready or failed; no page says from when on",
         alters="unknown-files",
+    ),
+    variant(
+        "file-alias-behind",
+        "The alias of a file's state knows no file until two seconds after it was first asked for it.",
+        _appear_after(2, lambda request: "/uploads/" in request.path),
+        permitted_by="GT API reference: no page says how soon an alias shows what happened",
     ),
     variant(
         "picture-fails",
