@@ -378,7 +378,7 @@ def _is_behind(alias: Exchange, polled: Polled) -> bool:
     return is_early and bool(_FINAL.intersection(polled.states[-1:]))
 
 
-_ALIAS_S = (0.3, 0.9, 1.8)
+_ALIAS_S = (0.3, 0.9, 1.8, 3.0)
 """The pauses before the alias is asked again."""
 
 
