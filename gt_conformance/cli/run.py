@@ -261,7 +261,18 @@ def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[st
     ours = [name for option in known.params for name in option.opts if name.startswith("--")]
     words = [word.partition("=")[0] for word in arguments if word.startswith("--")]
     near = [(word, difflib.get_close_matches(word, ours, n=1, cutoff=0.75)) for word in words if word not in ours]
-    return [(word, found[0]) for word, found in near if found]
+    return [(word, found[0]) for word, found in near if found] + _runbooks_meant(arguments)
+
+
+def _runbooks_meant(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
+    # A word that is no id as they are written goes to pytest as well, which looks for a file of that name.
+    ids = set(runbook_ids())
+    meant = [
+        (word, [Path(part.strip()).name.lower().removesuffix(".yaml") for part in word.split(",")])
+        for word in arguments
+        if not word.startswith("-")
+    ]
+    return [(word, near) for word, names in meant if ids.issuperset(names) and (near := ",".join(names)) != word]
 
 
 def _ids_resolved(arguments: tuple[str, ...], root: Path) -> list[str]:
