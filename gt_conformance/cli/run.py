@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         flags = {"--boundary": boundary, "--strict-advisories": strict, "--versioned-only": versioned_only}
         arguments += [name for name, is_set in flags.items() if is_set]
         arguments += [f"--color={_COLOURS[colour]}", *(["-q"] if quiet else [])]
+        arguments += [] if _has_temporary_folder() else ["--capture=sys"]  # by default it captures into files
         # Beside the whole folder, a node id would select nothing less.
         arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
         code = int(pytest.main([*arguments, *given], plugins=[launch] if launch is not None else []))
@@ -207,6 +209,15 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
             click.echo(f"{word}: did you mean {near}?", err=True)
     return code
+
+
+def _has_temporary_folder() -> bool:
+    """Whether files for a moment can be written anywhere: not so in containers that can write to one volume alone."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return False
+    return True
 
 
 _COLOURS = {"auto": "auto", "always": "yes", "never": "no"}
