@@ -372,10 +372,9 @@ async def _ask_alias(probe: Probe, file_id: str, polled: Polled) -> Exchange:
 
 
 def _is_behind(alias: Exchange, polled: Polled) -> bool:
-    """Whether it does not know the file that the route knows, or not yet how it ended."""
+    """Whether it knows the file, and not yet how it ended."""
     state = (read_in(alias.response, state_in) or "").lower()
-    is_early = is_unknown_file(alias) or bool(state and state not in _FINAL)
-    return is_early and bool(_FINAL.intersection(polled.states[-1:]))
+    return bool(state) and state not in _FINAL and bool(_FINAL.intersection(polled.states[-1:]))
 
 
 _ALIAS_S = (0.3, 0.9, 1.8, 3.0)

@@ -12,7 +12,6 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     Call,
     MiddlewareFactory,
-    Predicate,
     Request,
     Response,
     Secrets,
@@ -23,7 +22,6 @@ from gt_sandbox.middleware import (
     error_response,
     has_file,
     hide_statements,
-    is_any,
     is_file_state,
     is_upload,
     json_response,
@@ -192,7 +190,19 @@ def _appear_late(status: int) -> MiddlewareFactory:
 _UNSEEN = 2
 
 
-def _appear_after(seconds: float, wanted: Predicate = is_any) -> MiddlewareFactory:
+def _show_by_the_alias_late(_: Secrets) -> MiddlewareFactory:
+    seen_at: dict[str, float] = {}
+
+    def change(request: Request, response: Response) -> Response:
+        body = response.json
+        early = time.monotonic() < seen_at.setdefault(request.path, time.monotonic() + 2)
+        known = response.succeeded and body is not None
+        return response.with_json({**body, "status": "processing"}) if early and known else response
+
+    return change_responses(lambda request: is_file_state(request) and "/uploads/" in request.path, change)
+
+
+def _appear_after(seconds: float) -> MiddlewareFactory:
     """A file has no state until so many seconds after it was first asked for: copies of it are made now and then."""
     refusal = error_response(404, "There is no such file.", "invalid_request_error")
 
@@ -204,7 +214,7 @@ def _appear_after(seconds: float, wanted: Predicate = is_any) -> MiddlewareFacto
             early = time.monotonic() < seen_at.setdefault(file_id, time.monotonic() + seconds)
             return refusal if response.succeeded and early else response
 
-        return change_responses(lambda request: is_file_state(request) and wanted(request), hide)
+        return change_responses(is_file_state, hide)
 
     return with_secrets(make)
 
@@ -303,8 +313,8 @@ VARIANTS = (
     ),
     variant(
         "file-alias-behind",
-        "The alias of a file's state knows no file until two seconds after it was first asked for it.",
-        _appear_after(2, lambda request: "/uploads/" in request.path),
+        "The alias shows that a file has ended two seconds after it was first asked for it.",
+        with_secrets(_show_by_the_alias_late),
         permitted_by="GT API reference: no page says how soon an alias shows what happened",
     ),
     variant(
