@@ -51,8 +51,8 @@ _FEWEST_POLLS = 6
 """So often a file is asked for before the time is over: on a busy machine, each poll waits for its turn."""
 
 
-_APPEARING_PAUSE_S = 1.0
-"""The longest pause while it is unknown: what appears is seen soon after."""
+_SOON_S, _LATER_PAUSE_S = 3.0, 1.0
+"""Most that appears does so in this time, in which it is asked for often; later with this pause."""
 
 
 _FIRST_PAUSE_S = 0.2
@@ -159,8 +159,7 @@ async def poll(probe: Probe, key: Credential, file_id: str) -> Polled:
             few = len(exchanges) < _FEWEST_POLLS
             appears = not states and is_unknown_file(exchange)
             if appears and (few or now < min(deadline, started + _APPEARS_S)):
-                await anyio.sleep(pause)
-                pause = min(pause * 1.6, _APPEARING_PAUSE_S)
+                await anyio.sleep(pause if now < started + _SOON_S else _LATER_PAUSE_S)
                 continue
             if state is None or states[-1] in _FINAL or stays or (now >= deadline and not few):
                 return Polled(tuple(states), tuple(exchanges), now - started), exchanges
