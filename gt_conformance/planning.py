@@ -130,7 +130,15 @@ class Selection:
     def select_runbooks(self, runbooks: Sequence[Runbook]) -> tuple[Runbook, ...]:
         """The selected runbooks in the order given. Raises InputError for an id that none of them has."""
         known = [book.id for book in runbooks]
-        problems = [unknown("runbook", name, known) for name in self.runbooks if name not in known]
+        cases = {row.id: book.id for book in runbooks for row in book.rows}
+        cases |= {item.id: book.id for book in runbooks for item in book.checklist}
+        problems = [
+            Problem(f"{name!r} is a row or a checklist item of {cases[name]}, and no runbook.", hint=_SELECT_ROW)
+            if name in cases
+            else unknown("runbook", name, known)
+            for name in self.runbooks
+            if name not in known
+        ]
         if problems:
             raise InputError(problems)
         return tuple(book for book in runbooks if not self.runbooks or book.id in self.runbooks)
@@ -140,6 +148,7 @@ class Selection:
         return (not self.routes or row.route in self.routes) and (not self.verdicts or row.verdict in self.verdicts)
 
 
+_SELECT_ROW = "Name the runbook, and add --route for one of its rows: items belong to whole runbooks."
 EVERYTHING = Selection()
 
 

@@ -326,6 +326,14 @@ ATTESTATION = "attestation"
 CHECKLIST_LENGTH = 3
 """How many items each runbook's checklist has (schemas/runbook.schema.json)."""
 
+NAME_WHAT_IS_JUDGED = frozenset(
+    {"--tenant", "--runbooks", "--attestations", "--waivers", "--accepted", "--baseline", "--history", "--from"}
+)
+"""Options that are given once. Of a setting the last counts, as elsewhere, so that a wrapper may give one that is given
+again behind it."""
+
+GIVEN_TWICE = "{option} is given more than once, and names one: leave out all but one."
+
 SANDBOX_HEADER = "X-GT-Conformance-Sandbox"
 """Every answer of the embedded tenant carries it: what is proved there is evidence about this suite only."""
 

@@ -8,8 +8,9 @@ A waiver of a place that has expired, matches nothing or is no longer needed is 
 lines to remove: it would hide whatever breaks there next. One of a finding hides that finding only, so it is a remark.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -311,8 +312,23 @@ def load(
             message = f"{waiver.title} is waived already in line {earlier.first}."
             found.append(entry.located(Problem(message, hint="Keep one of the two.")))
     if found:
-        raise InputError(dated_entries.in_order(found))
+        raise InputError(dated_entries.in_order([_explain_id(one, books.values()) for one in found]))
     return Waivers(tuple(waivers))
+
+
+def _explain_id(problem: Problem, books: Iterable[Runbook]) -> Problem:
+    """What to write in place of the id of a row or an item, as reports show it."""
+    given = _ID.search(problem.message)
+    for book in books if given else ():
+        place = {row.id: f"row: {row.route.value}" for row in book.rows}
+        place |= {item.id: f"item: {item.number}" for item in book.checklist}
+        if given and given[1] in place:
+            message = f"{quote(given[1])} is the id of a row or a checklist item, which a waiver does not take."
+            return replace(problem, message=message, hint=f"Write runbook: {book.id} and {place[given[1]]}.")
+    return problem
+
+
+_ID = re.compile(r"'([a-z0-9._]+(?:-[a-z0-9._]+)+)'")
 
 
 def _names(

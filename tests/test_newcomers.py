@@ -160,6 +160,8 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "an upload key that is dead": (secret(UPLOAD, UNKNOWN), 7, ("Check the secret of the key upload",)),
     "a secret in quotes": (around('"', '"'), 7, ("acme.yaml:", "'rag'", "in quotes")),
     "a secret with its scheme": (around("Bearer ", ""), 7, ("acme.yaml:", "'rag'", "begins with Bearer")),
+    "a secret that is a variable's name": (around("${", "}"), 7, ("acme.yaml:", "'rag'", "gives a placeholder")),
+    "a secret of two lines": (around("", "\nx"), 7, ("acme.yaml:", "'rag'", "a space, a line break")),
     "a secret with blanks around it": (around("  ", " \n"), 0, ()),
     "a mistyped name": (MISTYPED, 7, ("field-analist", "Did you mean field-analyst")),
     "a name in capitals": (change("models", "chat", to="FIELD-ANALYST"), 7, ("Did you mean field-analyst",)),

@@ -156,6 +156,32 @@ def test_an_option_that_names_one_file_is_given_once(words: tuple[str, ...], opt
     assert command("list", "routes", "--format", "json", "--format", "text", cwd=tmp_path).code == 0
 
 
+_NO_TEMPORARY_FOLDER = """
+import runpy, tempfile
+def find():
+    raise FileNotFoundError(2, "No usable temporary directory found")
+tempfile._get_default_tempdir = find
+runpy.run_module("gt_conformance", run_name="__main__")
+"""
+
+
+def test_a_run_needs_no_folder_for_temporary_files(tmp_path: Path) -> None:
+    """A container with a read-only root may write to the volume of the reports alone."""
+    words = [sys.executable, "-c", _NO_TEMPORARY_FOLDER, "run", BOOK, "--route", "models"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, "Traceback" in found.stdout + found.stderr) == (0, False), found.stderr
+    assert (tmp_path / "reports" / "results.json").exists()
+
+
+def test_pytest_itself_takes_one_tenant(tmp_path: Path) -> None:
+    """`pytest suites` with two tenants judges neither, as the command does."""
+    suites = Path(__file__).parents[1] / "suites"
+    words = [sys.executable, "-m", "pytest", str(suites), "--tenant", "a.yaml", "--tenant=b.yaml"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 4
+    assert "ERROR: --tenant is given more than once, and names one: leave out all but one." in found.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
 def test_a_link_that_leads_in_circles_is_a_sentence(tmp_path: Path) -> None:
     """As the report folder, the tenant file, and the file of a new tenant."""

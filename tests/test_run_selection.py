@@ -43,6 +43,13 @@ SELECTIONS: Mapping[str, tuple[list[str], Chosen]] = {
 
 UNKNOWN: Mapping[str, tuple[list[str], str]] = {
     "option": (["--runbok", "dify"], "--runbok: did you mean --runbook?"),
+    "capitals": (["Dify"], "Dify: did you mean dify?"),
+    "a file": (["runbooks/dify.yaml"], "runbooks/dify.yaml: did you mean dify?"),
+    "several with blanks": (["dify, Aider"], "dify, Aider: did you mean dify,aider?"),
+    "a row": (
+        ["dify-chat-native"],
+        "'dify-chat-native' is a row or a checklist item of dify, and no runbook. Name the",
+    ),
     "node-id": (["suites/test_routes.py::test_route[dify-chat-nativ]"], "ERROR: not found: "),
     "marker": (["--", "-m", "nativ"], "nativ"),
     "no terminal": (["-p", "no:terminal"], "-p no:terminal does not go with this suite: what a run finds is printed"),

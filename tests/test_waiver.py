@@ -292,6 +292,21 @@ def test_a_runbook_that_does_not_exist_is_told_with_the_nearest(load: Load) -> N
     assert line.startswith("2:14: waivers.0.runbook: there is no runbook 'tennant': did you mean tenant? Known: aider,")
 
 
+@pytest.mark.parametrize("field", ["row", "item", "check", "runbook", "finding"])
+@pytest.mark.parametrize(("case", "place"), [("dify-chat-native", "row: chat"), ("dify-item-2", "item: 2")])
+def test_the_id_of_a_row_or_an_item_is_told_as_what_a_waiver_takes(
+    load: Load, field: str, case: str, place: str
+) -> None:
+    """Reports show the id; whichever field it stands in, the line that is said about it gives the two to write."""
+    left_out = {} if field == "runbook" else {"row": None, "check": None}
+    lines = problems_of(load, written(entry(**{**left_out, field: case})), file="waivers.yaml")
+    [line] = [one for one in lines if repr(case) in one]
+    assert line.endswith(
+        f"waivers.0.{field}: '{case}' is the id of a row or a checklist item, which a waiver does not take. "
+        f"Write runbook: dify and {place}."
+    )
+
+
 def test_every_mistake_is_told_at_once(load: Load) -> None:
     """Entries that break the schema hide nothing of what is wrong with the others; the order is that of the file."""
     text = written(entry(expires="2030-01-01"), entry(owner=None), entry(runbook="nobody", check="nothing"))

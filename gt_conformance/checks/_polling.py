@@ -43,12 +43,16 @@ _SETTLED_POLLS = 4
 """And that was seen in it so often: a tenant that answers slowly shows little of what happens in that time."""
 
 
-_APPEARS_S = 3.0
+_APPEARS_S = 10.0
 """So long a new file may be unknown: what was accepted by one instance is seen by the next a moment later."""
 
 
-_APPEARS_POLLS = 4
-"""And so often, whatever time a slow tenant takes over them."""
+_FEWEST_POLLS = 6
+"""So often a file is asked for before the time is over: on a busy machine, each poll waits for its turn."""
+
+
+_SOON_S, _LATER_PAUSE_S = 3.0, 1.0
+"""Most that appears does so in this time, in which it is asked for often; later with this pause."""
 
 
 _FIRST_PAUSE_S = 0.2
@@ -152,13 +156,14 @@ async def poll(probe: Probe, key: Credential, file_id: str) -> Polled:
                 settled, seen = now + _SETTLED_S, 0
             seen += 1
             stays = bool(states) and states[-1] in _SOUND_FINAL and now >= settled and seen >= _SETTLED_POLLS
-            may_appear = len(exchanges) < _APPEARS_POLLS or now < started + _APPEARS_S
-            if not states and is_unknown_file(exchange) and may_appear and now < deadline:
-                await anyio.sleep(pause)
+            few = len(exchanges) < _FEWEST_POLLS
+            appears = not states and is_unknown_file(exchange)
+            if appears and (few or now < min(deadline, started + _APPEARS_S)):
+                await anyio.sleep(pause if now < started + _SOON_S else _LATER_PAUSE_S)
                 continue
-            if state is None or states[-1] in _FINAL or stays or now >= deadline:
+            if state is None or states[-1] in _FINAL or stays or (now >= deadline and not few):
                 return Polled(tuple(states), tuple(exchanges), now - started), exchanges
-            await anyio.sleep(min(pause, deadline - now))
+            await anyio.sleep(min(pause, deadline - now) if now < deadline else _FIRST_PAUSE_S)
             pause = min(pause * 1.6, _LONGEST_PAUSE_S)
 
     return await probe.shared(("polls", key.name, file_id), make)

@@ -305,9 +305,16 @@ def _body(response: Response) -> object:
 
 # -- where answers hold ids and states
 
-_HOLDERS = (("file",), ("files",), ("upload",), ("uploads",), ("data",), ())
+_NAMES = ("file", "files", "upload", "uploads", "document", "documents")
+_ENVELOPES = ("data", "result")
+_HOLDERS = (
+    *((name,) for name in _NAMES),
+    *((outer, name) for outer in _ENVELOPES for name in (*_NAMES, "attributes")),
+    *((outer,) for outer in _ENVELOPES),
+    (),
+)
 """What a body may hold a file in, the most specific first; at last the body itself."""
-_FILE_IDS = ("file_id", "upload_id", "id")
+_FILE_IDS = ("file_id", "upload_id", "document_id", "id")
 _CONVERSATION = (("conversation_id",), ("conversation", "conversation_id"), ("conversation", "id"))
 
 
@@ -320,7 +327,7 @@ def conversation_id_in(body: Any) -> str | None:
 def file_id_in(body: Any) -> str | None:
     """The file id in a body, the most specific place first."""
     inner = [(*outer, name) for outer in _HOLDERS if outer for name in _FILE_IDS]
-    return _first(_ids_in(_only(body), [("file_id",), *inner, ("upload_id",), ("id",)]))
+    return _first(_ids_in(_only(body), [("file_id",), *inner, *((name,) for name in _FILE_IDS)]))
 
 
 def dataset_id_in(body: Any) -> str | None:
@@ -335,7 +342,7 @@ def state_in(body: Any) -> str | None:
     It is a word, or an object that has it.
     """
     names = ("processing_status", "processing_state", "indexing_status", "processing", "status", "state")
-    words = ((), ("state",), ("status",), ("name",), ("value",), ("code",))
+    words = ((), ("state",), ("status",), ("phase",), ("name",), ("value",), ("code",))
     found = _first(
         _values(_only(body), [(*outer, name, *word) for outer in _HOLDERS for name in names for word in words])
     )

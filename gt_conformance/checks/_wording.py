@@ -7,7 +7,7 @@ from typing import Any
 
 from gt_conformance import schema
 from gt_conformance.errors import Blocker, name_finding
-from gt_conformance.exchange import Exchange, Failure, NotJson, Response, parse_json, shortened
+from gt_conformance.exchange import Exchange, Failure, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 LONGEST_QUOTE = 160
@@ -42,11 +42,8 @@ def find_limit(exchange: Exchange) -> Blocker | None:
     response = exchange.response
     if response is None:
         return None
-    if exchange.request.creates and _says_full(response):
-        reason = f"a limit on what the tenant keeps is reached: {describe(response)}"
-        return Blocker(
-            reason, "Delete what earlier runs left there, or raise that limit, then run again.", cause="full"
-        )
+    if (full := _find_full(exchange.request, response)) is not None:
+        return full
     if says_budget(response):
         # What the API answers when a budget stops it is documented on no page.
         if response.status == HTTPStatus.PAYMENT_REQUIRED and _SAYS_LICENSE.search(_beginning(response)):
@@ -81,6 +78,34 @@ def _says_full(response: Response) -> bool:
     return response.status in _FULL and _SAYS_FULL.search(_beginning(response)) is not None
 
 
+def _find_full(request: Request, response: Response) -> Blocker | None:
+    """What the tenant keeps no more of; None where it says nothing like it."""
+    if request.creates and _says_full(response):
+        reason = f"a limit on what the tenant keeps is reached: {describe(response)}"
+        remedy = "Delete what earlier runs left there, or raise that limit, then run again."
+    elif _says_replaced(request, response):
+        what = "the tenant keeps fewer conversations of a key open than a run needs, which is two"
+        reason = f"{what}: {describe(response)}"
+        remedy = "Have the tenant keep more conversations of a key open, then run again."
+    else:
+        return None
+    return Blocker(reason, remedy, cause="full")
+
+
+def _says_replaced(request: Request, response: Response) -> bool:
+    """Whether a conversation is closed since its key opened another one: no page says how many are open at once."""
+    return (
+        response.status in _CLOSED
+        and CONVERSATION_HEADER in dict(request.headers)
+        and _SAYS_REPLACED.search(_beginning(response)) is not None
+    )
+
+
+_CLOSED = frozenset({403, 404, 409, 410})
+_SAYS_REPLACED = re.compile(
+    r"(?i)\bconversation\b[^.]{0,40}\b(?:closed|ended|evicted|replaced|superseded)\b.{0,40}"
+    r"\b(?:another|newer|limit|most recent|new conversation)\b"
+)
 _FULL = frozenset({400, 403, 409, 413, 422})
 _SAYS_FULL = re.compile(
     r"(?i)\b(?:dataset|storage|disk|bucket|collection)\b[^.]{0,20}\bfull\b"

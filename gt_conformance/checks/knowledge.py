@@ -305,7 +305,7 @@ async def _expect_known(
         probe.fail(expected, found, asked, remedy=_READ_PDFS, cause=f"unknown to the chat: {kind}")
 
 
-_KNOWN_S = (0, 0, 0.3, 0.9, 1.8)
+_KNOWN_S = (0, 0, 0.3, 0.9, 1.8, 1.8)
 """The pauses before a chat is asked again about a file that is ready."""
 
 

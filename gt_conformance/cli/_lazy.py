@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from gt_conformance.vocabulary import GIVEN_TWICE, NAME_WHAT_IS_JUDGED
+
 
 class Entry(NamedTuple):
     """A subcommand before it is loaded: the module that holds it, under the subcommand's name, and a line of help."""
@@ -54,12 +56,6 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, entry.short_help) for name, entry in self._entries.items()])
 
 
-_NAME_WHAT_IS_JUDGED = frozenset(
-    {"--tenant", "--runbooks", "--attestations", "--waivers", "--accepted", "--baseline", "--history", "--from"}
-)
-"""Of a setting the last one counts, as elsewhere, so that a wrapper may give one that is given again behind it."""
-
-
 def _refuse_twice(command: click.Command, parent: click.Context, arguments: Sequence[str]) -> None:
     """Raises UsageError where two files are named and one is read: click would take the last and say nothing."""
     context = click.Context(command, parent, command.name, **command.context_settings)
@@ -68,6 +64,5 @@ def _refuse_twice(command: click.Command, parent: click.Context, arguments: Sequ
     except click.UsageError:
         return  # the command itself says what is wrong
     given = Counter(one.opts[0] for one in order if isinstance(one, click.Option) and not one.multiple)
-    if twice := [name for name, times in given.items() if times > 1 and name in _NAME_WHAT_IS_JUDGED]:
-        message = f"{twice[0]} is given more than once, and names one: leave out all but one."
-        raise click.UsageError(message, context)
+    if twice := [name for name, times in given.items() if times > 1 and name in NAME_WHAT_IS_JUDGED]:
+        raise click.UsageError(GIVEN_TWICE.format(option=twice[0]), context)

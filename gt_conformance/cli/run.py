@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         flags = {"--boundary": boundary, "--strict-advisories": strict, "--versioned-only": versioned_only}
         arguments += [name for name, is_set in flags.items() if is_set]
         arguments += [f"--color={_COLOURS[colour]}", *(["-q"] if quiet else [])]
+        arguments += [] if _has_temporary_folder() else ["--capture=sys"]  # by default it captures into files
         # Beside the whole folder, a node id would select nothing less.
         arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
         code = int(pytest.main([*arguments, *given], plugins=[launch] if launch is not None else []))
@@ -207,6 +209,15 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
             click.echo(f"{word}: did you mean {near}?", err=True)
     return code
+
+
+def _has_temporary_folder() -> bool:
+    """Whether files for a moment can be written anywhere: not so in containers that can write to one volume alone."""
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        return False
+    return True
 
 
 _COLOURS = {"auto": "auto", "always": "yes", "never": "no"}
@@ -261,7 +272,18 @@ def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[st
     ours = [name for option in known.params for name in option.opts if name.startswith("--")]
     words = [word.partition("=")[0] for word in arguments if word.startswith("--")]
     near = [(word, difflib.get_close_matches(word, ours, n=1, cutoff=0.75)) for word in words if word not in ours]
-    return [(word, found[0]) for word, found in near if found]
+    return [(word, found[0]) for word, found in near if found] + _runbooks_meant(arguments)
+
+
+def _runbooks_meant(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
+    # A word that is no id as they are written goes to pytest as well, which looks for a file of that name.
+    ids = set(runbook_ids())
+    meant = [
+        (word, [Path(part.strip()).name.lower().removesuffix(".yaml") for part in word.split(",")])
+        for word in arguments
+        if not word.startswith("-")
+    ]
+    return [(word, near) for word, names in meant if ids.issuperset(names) and (near := ",".join(names)) != word]
 
 
 def _ids_resolved(arguments: tuple[str, ...], root: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """The suite's command line options, as pytest's and as the command's."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -8,6 +9,7 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.history import DEFAULT_KEPT
 from gt_conformance.launch import Format, Settings, settings_of, split_names
+from gt_conformance.vocabulary import GIVEN_TWICE, NAME_WHAT_IS_JUDGED
 
 
 def add(parser: pytest.Parser) -> None:
@@ -95,12 +97,18 @@ def read_settings(config: pytest.Config) -> Settings:
             "-n does not go with this suite: each worker would send every request again.",
             hint="Leave it out; the suite already sends requests concurrently (limits.concurrency).",
         )
-    problems: list[Problem] = []
+    problems = [Problem(GIVEN_TWICE.format(option=name)) for name in _given_twice(config.invocation_params.args)]
     faults = _faults(
         [*split_names(option("--fault")), *(["versioned-only"] if option("--versioned-only") else [])], problems
     )
     variants = _variants(split_names(option("--variant")), problems)
     return settings_of(option, faults, variants, problems)
+
+
+def _given_twice(arguments: Sequence[object]) -> Iterator[str]:
+    """Options that name one file and are given more than once: argparse would take the last and say nothing."""
+    given = Counter(str(one).partition("=")[0] for one in arguments)
+    return (name for name, times in given.items() if times > 1 and name in NAME_WHAT_IS_JUDGED)
 
 
 def _faults(names: Sequence[str], problems: list[Problem]) -> tuple[str, ...]:

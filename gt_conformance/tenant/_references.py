@@ -90,6 +90,10 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
     return _usable(done.stdout.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
 
 
+_UNRESOLVED = ("$", "{{", "<", "%")
+"""How references begin in shells, templates and documentation."""
+
+
 def _usable(value: str, source: str, *, key: str, where: Location | None) -> Secret:
     stripped = value.removeprefix("\ufeff").strip()  # an editor's mark of UTF-8 is no part of the key
     if not stripped:
@@ -98,6 +102,8 @@ def _usable(value: str, source: str, *, key: str, where: Location | None) -> Sec
         problem = "begins with Bearer, which is added when the key is sent"
     elif stripped[0] in _QUOTES and stripped[-1] == stripped[0]:
         problem = "gives text in quotes, which are taken for a part of the key"
+    elif stripped.startswith(_UNRESOLVED):
+        problem = f"gives a placeholder, which begins with {stripped[0]}, and no key: nobody put the key in its place"
     elif not stripped.isascii() or not stripped.isprintable() or " " in stripped:
         problem = "gives text that is not allowed in a header: a space, a line break or a character beyond ASCII"
     elif _PREFIX in stripped[1:]:

@@ -152,6 +152,24 @@ def _change_ids(shape: Callable[[int], object]) -> MiddlewareFactory:
     return with_secrets(make)
 
 
+def _keep_one_open(_: Secrets) -> MiddlewareFactory:
+    """Whoever opens a conversation closes the one before it."""
+    last: dict[str, str] = {}
+    closed: set[str] = set()
+    refusal = error_response(410, "This conversation was closed: another one was opened.", "invalid_request_error")
+
+    def keep(request: Request, response: Response) -> Response:
+        if request.header(CONVERSATION_HEADER) in closed:
+            return refusal
+        if CONVERSATIONS(request) and response.succeeded:
+            if request.secret in last:
+                closed.add(last[request.secret])
+            last[request.secret] = response.json["id"]
+        return response
+
+    return change_responses(lambda request: CONVERSATIONS(request) or bool(request.header(CONVERSATION_HEADER)), keep)
+
+
 VARIANTS = (
     variant(
         "conversations-appear-late",
@@ -173,6 +191,14 @@ VARIANTS = (
         _open_at_most(1),
         permitted_by="checks: no page says how many conversations a key may have",
         lacks="a limit on what the tenant keeps is reached",
+    ),
+    variant(
+        "conversations-one-at-a-time",
+        "A key has one open conversation: an older one is closed, and answered with 410, once another is opened.",
+        with_secrets(_keep_one_open),
+        permitted_by="checks: no page says how many conversations a key may have",
+        alters="unknown-conversations",
+        lacks="the tenant keeps fewer conversations of a key open than a run needs",
     ),
     variant(
         "conversation-ids-long",

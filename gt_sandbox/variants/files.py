@@ -190,6 +190,35 @@ def _appear_late(status: int) -> MiddlewareFactory:
 _UNSEEN = 2
 
 
+def _show_by_the_alias_late(_: Secrets) -> MiddlewareFactory:
+    seen_at: dict[str, float] = {}
+
+    def change(request: Request, response: Response) -> Response:
+        body = response.json
+        early = time.monotonic() < seen_at.setdefault(request.path, time.monotonic() + 2)
+        known = response.succeeded and body is not None
+        return response.with_json({**body, "status": "processing"}) if early and known else response
+
+    return change_responses(lambda request: is_file_state(request) and "/uploads/" in request.path, change)
+
+
+def _appear_after(seconds: float) -> MiddlewareFactory:
+    """A file has no state until so many seconds after it was first asked for: copies of it are made now and then."""
+    refusal = error_response(404, "There is no such file.", "invalid_request_error")
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        seen_at: dict[str, float] = {}
+
+        def hide(request: Request, response: Response) -> Response:
+            file_id = request.path.rpartition("/")[2]
+            early = time.monotonic() < seen_at.setdefault(file_id, time.monotonic() + seconds)
+            return refusal if response.succeeded and early else response
+
+        return change_responses(is_file_state, hide)
+
+    return with_secrets(make)
+
+
 def _know_late(seconds: float) -> MiddlewareFactory:
     """What is uploaded is in no answer until so many seconds after it was first asked for: an index is refreshed."""
 
@@ -274,6 +303,19 @@ VARIANTS = (
         _appear_late(403),
         permitted_by="GT API reference: poll until ready or failed; no page says from when on",
         alters="unknown-files",
+    ),
+    variant(
+        "files-appear-after-seconds",
+        "A file's state is there six seconds after it was first asked for.",
+        _appear_after(6),
+        permitted_by="GT API reference: poll until ready or failed; no page says from when on",
+        alters="unknown-files",
+    ),
+    variant(
+        "file-alias-behind",
+        "The alias shows that a file has ended two seconds after it was first asked for it.",
+        with_secrets(_show_by_the_alias_late),
+        permitted_by="GT API reference: no page says how soon an alias shows what happened",
     ),
     variant(
         "picture-fails",
@@ -407,6 +449,13 @@ VARIANTS = (
         alters="file-id-place",
     ),
     variant(
+        "file-id-of-document",
+        "A new file's id is that of a document, inside result.",
+        _move_file_id(lambda made, rest: {"ok": True, "result": {"document": {"document_id": made, **rest}}}),
+        permitted_by=UNDOCUMENTED,
+        alters="file-id-place",
+    ),
+    variant(
         "uploads-200",
         "An upload is answered with 200.",
         set_status(is_upload, 200),
@@ -490,6 +539,18 @@ VARIANTS = (
                 "status": "success",
                 "code": 200,
                 "data": {"id": body["id"], "state": body["status"], "progress": 0.5},
+            },
+        ),
+        permitted_by=_STATE_PLACE,
+        alters="state-place",
+    ),
+    variant(
+        "state-in-attributes",
+        "The state is a phase among the attributes of the file, as JSON:API has them.",
+        replace_json(
+            is_file_state,
+            lambda body: {
+                "data": {"type": "files", "id": body["id"], "attributes": {"status": {"phase": body["status"]}}},
             },
         ),
         permitted_by=_STATE_PLACE,
