@@ -253,7 +253,7 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         wrong = (
             f"Check the secret of the key {name}: the tenant does not take it; it may be revoked, or another tenant's."
         )
-        return _PASS_ON_KEY if says_no_key(response) else wrong
+        return _PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be revoked, or of another tenant."
     if 300 <= response.status < 400:
         is_cached = response.status == HTTPStatus.NOT_MODIFIED
         return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL

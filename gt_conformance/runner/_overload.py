@@ -62,5 +62,5 @@ def _is_among_answers(failed: Sequence[Exchange], asked: Sequence[Exchange]) -> 
     refs = {one.ref for one in failed}
     places = [number for number, one in enumerate(asked) if one.ref in refs]
     between = asked[places[0] : places[-1]]
-    answered = [one for one in between if one.response is not None and one.response.succeeded]
+    answered = [one for one in between if one.response is not None and one.response.status < _LEAST_FAILURE]
     return len(answered) >= max(_LEAST_ANSWERS, _LEAST_SHARE * len(failed))
