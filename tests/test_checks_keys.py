@@ -68,14 +68,14 @@ def violates(result: CheckResult, said: str) -> None:
 
 WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.ELSEWHERE)
 """The wrong ways in which a real key is shown, the last of them where things are read as well."""
-CHANGED = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
+CHANGED = (
+    Presentation.MISSPELLED,
+    Presentation.ALTERED,
+    Presentation.SHORTENED,
+    Presentation.LENGTHENED,
+    Presentation.BEFORE_COLON,
+)
 """A real key that is not wholly right, shown in chats."""
-CUT_AT = {
-    EMBEDDINGS: Presentation.BEFORE_COLON,
-    SPEECH: Presentation.BEFORE_COMMA,
-    IMAGES: Presentation.BEFORE_DOT,
-}
-"""A real key with more behind it, shown where an unknown one is due."""
 
 
 def only_bearer(request: Request) -> Response | None:
@@ -130,7 +130,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     """All that a key opens is asked for without one, by both addresses, and with an unknown one.
 
     By the un-versioned address it is one surface of each kind. A real key is shown wrongly in a chat: the way in is one
-    for all, but for what is read from a query. Elsewhere an unknown key may be a real one with more behind it.
+    for all, but for what is read from a query.
     """
     sender = FakeSender(only_bearer)
     result = judged("key.required", sender=sender)
@@ -138,8 +138,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     tried = [(place(request), request.presentation) for request in sender.sent]
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
-        *product(where_unknown() - CUT_AT.keys(), (Presentation.MADE_UP,)),
-        *CUT_AT.items(),
+        *product(where_unknown(), (Presentation.MADE_UP,)),
         *product((CHAT,), (*WRONGLY, *CHANGED)),
         (MODELS, Presentation.ELSEWHERE),
         *product(SPELLINGS, (Presentation.NONE,)),
@@ -243,16 +242,8 @@ PASSED_BY: dict[str, tuple[Rule, str]] = {
         "with a key of which only the first half and the end are right is refused",
     ),
     "a key before a colon": (
-        shown(Presentation.BEFORE_COLON, answer({}), at=EMBEDDINGS),
-        "POST /v1/embeddings with a key that has a colon and more at its end is refused",
-    ),
-    "a key before a comma": (
-        shown(Presentation.BEFORE_COMMA, answer({}), at=SPEECH),
-        "POST /v1/audio/speech with a key that has a comma and more at its end is refused",
-    ),
-    "a key before a dot": (
-        shown(Presentation.BEFORE_DOT, answer({}), at=IMAGES),
-        "POST /v1/images/generations with a key that has a dot and more at its end is refused",
+        shown(Presentation.BEFORE_COLON, answer({})),
+        "POST /v1/chat/completions with a key that has a colon and more at its end is refused",
     ),
     "what a key begins with": (shown(Presentation.SHORTENED, answer({})), "that lacks its last character is refused"),
     "more behind a key": (

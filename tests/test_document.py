@@ -499,7 +499,7 @@ EDITS: dict[str, tuple[str, str, str]] = {  # what stood there; what now stands 
     "nothing for text": (
         "title: Dify",
         "title:‸",
-        "title: must be text, not null. Nothing is written here; what belongs here must be indented below its key.",
+        "title: must be text, not null. Nothing is written here.",
     ),
     "a key for a name": (
         "id: dify",

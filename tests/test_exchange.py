@@ -201,8 +201,6 @@ CHANGED = {
     Presentation.SHORTENED: "WITHOUT_ITS_END",
     Presentation.LENGTHENED: "WITH_MORE_BEHIND",
     Presentation.BEFORE_COLON: "WITH_A_COLON_AND_MORE_BEHIND",
-    Presentation.BEFORE_COMMA: "WITH_A_COMMA_AND_MORE_BEHIND",
-    Presentation.BEFORE_DOT: "WITH_A_DOT_AND_MORE_BEHIND",
 }
 """What stands behind the variable of a key that is changed before it is presented."""
 IN_QUERY = "&".join(f"{name}={SECRET}" for name in QUERY_NAMES)

@@ -87,7 +87,7 @@ STREAMS: dict[str, Case] = {
         [EMPTY, chunk({}, "length"), chunk(usage=REASONED), DONE], Outcome.BLOCKED, "a larger token limit"
     ),
     "a content filter": Case([EMPTY, chunk({}, "content_filter"), DONE], Outcome.BLOCKED, "filter"),
-    "a filter after some text": Case([FIRST, chunk({}, "content_filter"), DONE]),
+    "a filter after some text": Case([FIRST, chunk({}, "content_filter"), DONE], Outcome.BLOCKED, "content filter"),
     "no [DONE]": Case([FIRST, STOP], said="should end with data: [DONE]"),
     "no finish": Case([FIRST, chunk({"content": "4"}), DONE], said="finish_reason"),
     "neither a finish nor [DONE]": Case([FIRST, chunk({"content": "4"})], Outcome.VIOLATES, "it ends with neither"),

@@ -156,7 +156,8 @@ def test_an_odd_secret_is_whole_in_the_query() -> None:
             await sender.close()
             return server.received[0]
 
-    assert f"?api_key={quote(odd, safe='')} HTTP".encode() in asyncio.run(main())
+    whole = quote(odd, safe="")
+    assert f"?api_key={whole}&key={whole}&access_token={whole} HTTP".encode() in asyncio.run(main())
 
 
 def test_no_cookie_goes_from_one_key_to_another() -> None:

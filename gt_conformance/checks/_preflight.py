@@ -250,9 +250,7 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     if response.looks_like_html and not 300 <= response.status < 400:
         return explain_html_page(response)
     if response.status in KEY_REFUSED:
-        wrong = (
-            f"Check the secret of the key {name}: the tenant does not take it; it may be revoked, or another tenant's."
-        )
+        wrong = f"Check the secret of the key {name}: the tenant does not take it."
         return _PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be revoked, or of another tenant."
     if 300 <= response.status < 400:
         is_cached = response.status == HTTPStatus.NOT_MODIFIED

@@ -78,17 +78,15 @@ _MISREAD = {
     Presentation.SHORTENED: "with a key that lacks its last character",
     Presentation.LENGTHENED: "with a key that has a character more at its end",
     Presentation.BEFORE_COLON: "with a key that has a colon and more at its end",
-    Presentation.BEFORE_COMMA: "with a key that has a comma and more at its end",
-    Presentation.BEFORE_DOT: "with a key that has a dot and more at its end",
 }
-_NOT_WHOLE = (Presentation.MISSPELLED, Presentation.ALTERED, Presentation.SHORTENED, Presentation.LENGTHENED)
+_NOT_WHOLE = (
+    Presentation.MISSPELLED,
+    Presentation.ALTERED,
+    Presentation.SHORTENED,
+    Presentation.LENGTHENED,
+    Presentation.BEFORE_COLON,
+)
 """Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
-_CUT_AT = {
-    "embeddings": Presentation.BEFORE_COLON,
-    "speech": Presentation.BEFORE_COMMA,
-    "images": Presentation.BEFORE_DOT,
-}
-"""Where an unknown key is a real one with more behind it, after a mark at which gateways cut keys: no key is that."""
 _COMPARE_WHOLE = "Have the tenant compare the whole key: its upper and lower case, and whatever follows it."
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
@@ -124,16 +122,23 @@ async def required(probe: Probe) -> None:
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
-    misread = _misread(probe, unknown)
-    with_more = {surface.id for [(surface, _)], _, presentation in misread if presentation in _CUT_AT.values()}
-    made_up = [one for one in _streamed_instead(unknown, everywhere) if one[0].id not in with_more]
-    asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
+    asked = [
+        (everywhere, None, Presentation.NONE),
+        (_streamed_instead(unknown, everywhere), None, Presentation.MADE_UP),
+    ]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
         asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
+    misread = [
+        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
+        for surface in surfaces()
+        if surface.id in {"models", "chat"} and not probe.parameters.keys
+        for presentation in _MISREAD
+        if surface.id == "chat" or presentation in _MISREAD_AT_ALL
+    ]
     tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     for how, found in zip(states, tries, strict=False):
         await judge_all_dead(probe, found, how, ids)
@@ -148,7 +153,7 @@ async def required(probe: Probe) -> None:
             for one, how in taken or [(tried, _MISREAD[presentation])]:
                 await _judge_dead(probe, one, how, ids)
             continue
-        remedy = _COMPARE_WHOLE if presentation in (*_NOT_WHOLE, *_CUT_AT.values()) else None
+        remedy = _COMPARE_WHOLE if presentation in _NOT_WHOLE else None
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     await expect_no_way_in(probe, let_in)
     _expect_nothing_listed(probe)
@@ -177,29 +182,6 @@ def _expect_nothing_listed(probe: Probe) -> None:
 
 
 _A_LIST = 2
-
-
-def _misread(probe: Probe, unknown: Sequence[Place]) -> list[tuple[list[Place], str, Presentation]]:
-    """Where a real key is presented wrongly: in every way in a chat, and with more behind it at some other surfaces."""
-    if probe.parameters.keys:
-        return []
-    versioned = {surface.id: surface for surface in surfaces()}
-    wanted = [(versioned["models"], one) for one in _MISREAD_AT_ALL]
-    wanted += [(versioned["chat"], one) for one in _MISREAD if one not in _CUT_AT.values()]
-    tried = {surface.id for surface, at in unknown if at is Address.VERSIONED}
-    wanted += [
-        (versioned[name], one)
-        for name, one in _CUT_AT.items()
-        if name in tried and _reaches(probe, versioned[name].route)
-    ]
-    return [
-        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
-        for surface, presentation in wanted
-    ]
-
-
-def _reaches(probe: Probe, route: Route | None) -> bool:
-    return route is not None and narrowest_reaching(probe.tenant, route) is not None
 
 
 async def _ways_in(probe: Probe) -> LetIn:

@@ -37,8 +37,6 @@ class Presentation(StrEnum):
     SHORTENED = "shortened"
     LENGTHENED = "lengthened"
     BEFORE_COLON = "before_colon"
-    BEFORE_COMMA = "before_comma"
-    BEFORE_DOT = "before_dot"
 
 
 _OTHER_HEADERS = (

@@ -34,8 +34,6 @@ _SUFFIXES = {
     Presentation.SHORTENED: "_WITHOUT_ITS_END",
     Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
     Presentation.BEFORE_COLON: "_WITH_A_COLON_AND_MORE_BEHIND",
-    Presentation.BEFORE_COMMA: "_WITH_A_COMMA_AND_MORE_BEHIND",
-    Presentation.BEFORE_DOT: "_WITH_A_DOT_AND_MORE_BEHIND",
 }
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 

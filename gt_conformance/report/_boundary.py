@@ -65,8 +65,6 @@ _UNKNOWN = frozenset(
         Presentation.SHORTENED,
         Presentation.LENGTHENED,
         Presentation.BEFORE_COLON,
-        Presentation.BEFORE_COMMA,
-        Presentation.BEFORE_DOT,
     }
 )
 _WORST_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.WAIVED, Outcome.CONFORMS, NOT_SERVED, NOT_TRIED)

@@ -415,13 +415,12 @@ def _changed(secret: str, presentation: Presentation) -> str:
             return secret[:-1]
         case Presentation.LENGTHENED:
             return f"{secret}-0"  # some gateways read no further than to the dash
-        case Presentation.BEFORE_COLON | Presentation.BEFORE_COMMA | Presentation.BEFORE_DOT:
-            return f"{secret}{_CUT_AT[presentation]}0"
+        case Presentation.BEFORE_COLON:
+            return f"{secret}:0"
         case _:
             return secret
 
 
-_CUT_AT = {Presentation.BEFORE_COLON: ":", Presentation.BEFORE_COMMA: ",", Presentation.BEFORE_DOT: "."}
 _ALTERED = 4
 """How many characters in the middle: what stands before them, and behind, stays right."""
 

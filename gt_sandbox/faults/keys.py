@@ -421,20 +421,6 @@ FAULTS = (
         breaks=("A1",),
     ),
     fault(
-        "key-before-a-comma-taken",
-        "A key is read no further than to a comma behind it, where a gateway looks for a list.",
-        use_key(_key_before(",")),
-        caught_by="key.required",
-        breaks=("A1",),
-    ),
-    fault(
-        "key-before-a-dot-taken",
-        "A key is read no further than to a dot behind it, where a gateway looks for the parts of a token.",
-        use_key(_key_before(".")),
-        caught_by="key.required",
-        breaks=("A1",),
-    ),
-    fault(
         "key-in-a-cookie-taken",
         "The key is taken from a cookie as well.",
         use_key(_key_in_a_cookie),
