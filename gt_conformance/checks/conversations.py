@@ -1,7 +1,6 @@
-"""Conversations: opened, carried on in plain and streamed chats, and kept from other keys."""
+"""Conversations: opened, and carried on in plain and streamed chats."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,19 +14,16 @@ from gt_conformance.checks._capability import (
     ask_for,
     complete,
     fact_of,
-    is_answered,
     lacks,
     names_fact,
     remark_late,
     require_ability,
     said_in,
-    tell,
 )
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     SEVERAL_KEYS,
     Items,
-    NarrowestKey,
     Parameters,
     RunbookKey,
     cannot_reach,
@@ -37,29 +33,19 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import require_opener
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
-    Created,
     conversation_id_in,
     expect_id,
     id_in_header,
-    model_for,
     open_conversation,
-    unrelated_keys,
-    until_known,
     upload_file,
 )
 from gt_conformance.checks._surfaces import (
-    ABSENT,
-    NO_IDS,
     Address,
-    Tried,
     at_address,
-    is_explained,
-    is_redirect,
-    surface_of,
 )
+from gt_conformance.checks._talk import Talk, all_said, ask_last, begin_talk, chat_in, hold_talk
 from gt_conformance.checks._wording import (
     HEADER_LOST,
     KEEP_HEADER,
@@ -69,29 +55,22 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
-from gt_conformance.checks._words import say_word
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
-from gt_conformance.tenant import Credential
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.together import both, together
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
-_KEPT = "kept in its conversation"
-_KEPT_TOO = "kept of a streamed chat"
 _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
-_PLANTED = "what another key says in it"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
 _EVERY_QUESTION = (
     f"{_SECOND_QUESTION} What is the name of the weaver that I gave you? What is the name of the baker that I gave you?"
 )
 """Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another."""
-_PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _OK = "Reply with the word ok."
-_STRANGERS = 2
 _FAILS = 500
 
 
@@ -147,7 +126,7 @@ async def _expect_carried_on(probe: Probe) -> None:
     """Where chat fails without a conversation as well, that says nothing of the id."""
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "a chat with the new X-GT-Conversation-Id completes")
-    for early in (await _begin(probe)).early[:1]:
+    for early in (await begin_talk(probe)).early[:1]:
         status = early.response.status if early.response is not None else 0
         probe.advise(f"a new conversation is not there at once: its first chat gets {status}", early)
 
@@ -155,85 +134,12 @@ async def _expect_carried_on(probe: Probe) -> None:
 # -- carried on
 
 
-@dataclass(frozen=True)
-class _Talk:
-    """A conversation of a key in which facts were told and one was asked for; what follows on a failure is None.
-
-    The first fact is told in a plain chat and asked for in a streamed one, which tells the second.
-    """
-
-    opened: Created
-    facts: tuple[str, str]
-    early: tuple[Exchange, ...] = ()
-    """The chats that came before the conversation was there for them."""
-    told: Exchange | None = None
-    streamed: Recalled | None = None
-    plain: Recalled | None = None
-    """Asked for the first fact as well, where the streamed chats do not know it."""
-
-    @property
-    def recalls(self) -> bool:
-        """Whether the conversation's own key hears the first fact, in whichever kind of chat."""
-        return any(asked is not None and asked.knows for asked in (self.streamed, self.plain))
-
-    @property
-    def exchanges(self) -> list[Exchange]:
-        """What made it, in order."""
-        asked = (one.exchange for one in (self.streamed, self.plain) if one is not None)
-        return [self.opened.exchange, *self.early, *([self.told] if self.told is not None else []), *asked]
-
-
-async def _begin(probe: Probe) -> _Talk:
-    """The conversation of the check's key in which the first fact was told, once a run."""
-    key = probe.credential
-    facts = (fact_of(probe, _KEPT), fact_of(probe, _KEPT_TOO))
-
-    async def make() -> tuple[_Talk, Sequence[Exchange]]:
-        opened = await open_conversation(probe, key)
-        talk = _Talk(opened, facts)
-        if opened.id is not None:
-            request = _chat_in(probe, opened.id, tell(facts[0]))
-            *early, told = await until_known(lambda number: ask_again(probe, request, first=number * TRIES))
-            talk = replace(talk, early=tuple(early), told=told)
-        return talk, talk.exchanges
-
-    return await probe.shared(("told", key.name), make)
-
-
-async def _talk(probe: Probe) -> _Talk:
-    """The same conversation, in which the fact was asked for in a streamed chat that told the second, once a run."""
-
-    async def make() -> tuple[_Talk, Sequence[Exchange]]:
-        talk = await _begin(probe)
-        conversation, told, (first, second) = talk.opened.id, talk.told, talk.facts
-        if conversation is None or told is None or not _goes_on(told, conversation):
-            return talk, talk.exchanges
-        more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
-        streamed = await ask_for(probe, _chat_in(probe, conversation, more, stream=True), first)
-        if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
-            streamed = await ask_for(probe, _chat_in(probe, conversation, QUESTION, stream=True), first)
-        plain = None if streamed.knows else await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
-        talk = replace(talk, streamed=streamed, plain=plain)
-        return talk, talk.exchanges
-
-    return await probe.shared(("talk", probe.credential.name), make)
-
-
-def _goes_on(told: Exchange, conversation: str) -> bool:
-    """Whether the first chat was answered, and in that conversation, as far as the answer says."""
-    return is_answered(told.response) and id_in_header(told.response) in {"", conversation}
-
-
 async def _expect_told(probe: Probe, expected: str) -> None:
     """The first chat of the conversation completes."""
-    talk = await _begin(probe)
+    talk = await begin_talk(probe)
     expect_id(probe, talk.opened, OPENED)
     if talk.told is not None:
         expect_completion(probe, talk.told, expected)
-
-
-def _chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False) -> Request:
-    return plain_chat(probe, text, conversation=conversation, fields={"stream": True} if stream else None)
 
 
 @check(
@@ -260,8 +166,8 @@ async def continuity(probe: Probe) -> None:
     """
     await probe.require_route(Route.CHAT)
     await _expect_told(probe, "the first chat of the conversation completes")
-    await together((_talk(probe), _say_elsewhere(probe)))
-    talk = await _talk(probe)
+    await together((hold_talk(probe), _say_elsewhere(probe)))
+    talk = await hold_talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
     await _expect_streamed(probe, talk)
@@ -283,7 +189,7 @@ async def continuity(probe: Probe) -> None:
         expected = f"a chat in the conversation by the un-versioned address knows the code word ({talk.facts[0]})"
         found = f"{TRIES} answers without it"
         # By then more was said than when it was asked for first: what the model no longer tells is the model's.
-        beside = await ask_for(probe, _chat_in(probe, conversation, QUESTION), talk.facts[0])
+        beside = await ask_for(probe, chat_in(probe, conversation, QUESTION), talk.facts[0])
         if beside.answered and not beside.knows:
             raise lacks(probe, Ability.RECALL)
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
@@ -311,13 +217,13 @@ def _expect_own_id(probe: Probe) -> None:
             return
 
 
-async def _expect_streamed_elsewhere(probe: Probe, talk: _Talk, conversation: str) -> None:
+async def _expect_streamed_elsewhere(probe: Probe, talk: Talk, conversation: str) -> None:
     """What plain chats know by the un-versioned address, streamed ones know, as at the versioned one."""
-    asked = await _ask_last(probe, talk, conversation)
+    asked = await ask_last(probe, talk, conversation)
     if asked is None or not asked.answered or asked.knows or talk.streamed is None or not talk.streamed.knows:
         return
     fact = talk.facts[0]
-    question = _chat_in(probe, conversation, QUESTION, stream=True)  # several at once may be too much for the model
+    question = chat_in(probe, conversation, QUESTION, stream=True)  # several at once may be too much for the model
     here = await ask_for(probe, at_address(question, probe.tenant, Address.UNVERSIONED), fact)
     if not here.answered or here.knows:
         return
@@ -327,32 +233,11 @@ async def _expect_streamed_elsewhere(probe: Probe, talk: _Talk, conversation: st
         probe.fail(expected, found, here.exchange, remedy=_READ_EVERYWHERE)
 
 
-async def _ask_last(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
-    """The first fact, and what other keys tried to say there, asked of the conversation once these have tried.
-
-    Once a run, in a stream by the un-versioned address; None where nobody could try.
-    """
-    if probe.parameters.keys or not talk.recalls:
-        return None
-
-    async def make() -> tuple[Recalled | None, Sequence[Exchange]]:
-        tries = _tries_of(probe, _strangers_to(probe), conversation, talk.facts, fact_of(probe, _PLANTED))
-        try:
-            await probe.send_all([one.request for one in tries])
-        except Blocked:
-            return None, ()
-        asked = _chat_in(probe, conversation, f"{QUESTION} {_PLANTED_QUESTION}", stream=True)
-        last = await ask_for(probe, at_address(asked, probe.tenant, Address.UNVERSIONED), talk.facts[0], tries=1)
-        return last, [last.exchange]
-
-    return await probe.shared(("last", probe.credential.name), make)
-
-
-async def _ask_unversioned(probe: Probe, talk: _Talk, conversation: str) -> Recalled | None:
+async def _ask_unversioned(probe: Probe, talk: Talk, conversation: str) -> Recalled | None:
     """The question by the un-versioned address, where clients chat and the header means the same."""
     if probe.parameters.keys or not talk.recalls:
         return None
-    request = at_address(_chat_in(probe, conversation, QUESTION), probe.tenant, Address.UNVERSIONED)
+    request = at_address(chat_in(probe, conversation, QUESTION), probe.tenant, Address.UNVERSIONED)
     return await ask_for(probe, request, talk.facts[0])
 
 
@@ -375,10 +260,10 @@ async def _say_in_later_conversation(probe: Probe) -> None:
     later = await open_conversation(probe, probe.credential, titled=False)
     if later.id is not None:
         told = f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}. {_OK}"
-        await ask_again(probe, _chat_in(probe, later.id, told))
+        await ask_again(probe, chat_in(probe, later.id, told))
 
 
-async def _expect_recall_there_alone(probe: Probe, talk: _Talk, conversation: str) -> None:
+async def _expect_recall_there_alone(probe: Probe, talk: Talk, conversation: str) -> None:
     """One after the other: what the conversation's chat was answered must not be the answer to a chat without it."""
     try:
         await _expect_recall(probe, talk, conversation)
@@ -388,7 +273,7 @@ async def _expect_recall_there_alone(probe: Probe, talk: _Talk, conversation: st
         await _expect_of_this_alone(probe, conversation)
 
 
-def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
+def _expect_same_id(probe: Probe, talk: Talk, conversation: str) -> None:
     """No answer names another conversation; one that does ends the check, since what it knows is of the other."""
     for exchange in talk.exchanges[1:]:
         returned = exchange.response.header(CONVERSATION_HEADER) if exchange.response else None
@@ -397,7 +282,7 @@ def _expect_same_id(probe: Probe, talk: _Talk, conversation: str) -> None:
         probe.stop_if_failed()
 
 
-async def _expect_streamed(probe: Probe, talk: _Talk) -> None:
+async def _expect_streamed(probe: Probe, talk: Talk) -> None:
     """A chat of the conversation that is to be streamed is, if others are: that they are not is a finding of theirs."""
     exchange = talk.streamed.exchange if talk.streamed is not None and talk.streamed.answered else None
     if exchange is None or exchange.response is None or exchange.response.media_type != "application/json":
@@ -415,7 +300,7 @@ async def _expect_streamed(probe: Probe, talk: _Talk) -> None:
     )
 
 
-async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
+async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
     """Each kind of chat reads what was stored, and is stored: what only streamed chats lack is a finding of theirs."""
     first, second = talk.facts
     if talk.streamed is None:
@@ -430,7 +315,7 @@ async def _expect_recall(probe: Probe, talk: _Talk, conversation: str) -> None:
     elif plain.knows:
         remark_late(probe, "recalled the fact", plain.attempt, plain.exchange)
     elif talk.recalls:  # then streamed chats do: what they told may be missing, or plain chats read nothing
-        again = await ask_for(probe, _chat_in(probe, conversation, QUESTION), first)
+        again = await ask_for(probe, chat_in(probe, conversation, QUESTION), first)
         fact = f"what a streamed one said ({second})" if again.knows else f"the code word ({first})"
         remedy = _STORE_STREAMS if again.knows else None
         probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
@@ -453,7 +338,7 @@ async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
         asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation)
     plain = await ask_for(probe, asked, fact, tries=1)
     if plain.answered and not plain.knows:  # several questions at once may be too much for the model
-        plain = await ask_for(probe, _chat_in(probe, conversation, _SECOND_QUESTION), fact)
+        plain = await ask_for(probe, chat_in(probe, conversation, _SECOND_QUESTION), fact)
         if plain.knows:
             await _expect_recall_as_asked(probe, conversation, fact)
     return plain
@@ -523,7 +408,7 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
     probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
 
 
-async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
+async def _expect_stateless(probe: Probe, talk: Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
     request = _as_clients_ask(probe)
     forms: list[dict[str, Any]] = [{}] if probe.parameters.keys else [{}, {"stream": True}]
@@ -535,7 +420,7 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
-    said = [(exchange, text_in(choice["message"])), *((one, _all_said(one.response)) for one in streamed)]
+    said = [(exchange, text_in(choice["message"])), *((one, all_said(one.response)) for one in streamed)]
     for one, text in said:
         told = [fact for fact in (*of_conversations, fact_of(probe, _SAID_BEFORE)) if names_fact(text, fact)]
         where = "a conversation" if any(fact in of_conversations for fact in told) else "another chat"
@@ -544,7 +429,7 @@ async def _expect_stateless(probe: Probe, talk: _Talk) -> None:
         probe.must(not told, f"without the header {how} is stateless", found, one, remedy=_STAY_STATELESS)
 
 
-async def _expect_messages_read(probe: Probe, talk: _Talk) -> None:
+async def _expect_messages_read(probe: Probe, talk: Talk) -> None:
     """Without the header the messages of the request itself are all that was said: each of them reaches the model."""
     if not talk.recalls:
         return
@@ -597,7 +482,7 @@ _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats 
 _STORE_STREAMS = "Have the tenant store the turns of streamed chats in their conversation, as it does for plain ones."
 
 
-async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
+async def _expect_nothing_elsewhere(probe: Probe, talk: Talk) -> None:
     """Under an unknown id, and in a stream under a malformed one, nothing is known of it; they should be refused."""
     asked = {
         "a chat under an unknown conversation id": plain_chat(probe, _ELSEWHERE, conversation=requests.MADE_UP_ID),
@@ -609,7 +494,7 @@ async def _expect_nothing_elsewhere(probe: Probe, talk: _Talk) -> None:
         if isinstance(exchange, Blocked):
             probe.block_part(what, exchange)
             continue
-        if any(names_fact(_all_said(exchange.response), fact) for fact in (*talk.facts, fact_of(probe, _LATER))):
+        if any(names_fact(all_said(exchange.response), fact) for fact in (*talk.facts, fact_of(probe, _LATER))):
             expected, found = f"{what} goes on in no conversation", "it tells the code word of the key's conversation"
             probe.fail(expected, found, exchange, remedy=_NAMED_ALONE, cause="named by another id")
             continue
@@ -716,169 +601,6 @@ async def same_key(probe: Probe) -> None:
     await _expect_told(probe, "the key that opened the conversation chats in it")
     made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
     expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
-
-
-# -- kept from others
-
-
-@check(
-    "conversation.isolated",
-    claim="Another key's conversation is neither read nor continued in a chat.",
-    remedy="Have the tenant take X-GT-Conversation-Id from the key that opened the conversation alone, everywhere.",
-    source="GT API reference, Conversation continuity header",
-    clauses=("A9", "A2"),
-    acts=Actor.TENANT,
-    severity=Severity.CRITICAL,
-    rows=gt_extension(Route.CONVERSATION_FILES),
-    tenant_wide=NarrowestKey(
-        "that opens conversations and may chat",
-        lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
-        "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
-    ),
-    by_surface=True,
-    creates=True,
-)
-async def isolated(probe: Probe) -> None:
-    """A code word of one key's conversation is not told to other keys that name it, plain, streamed, un-versioned.
-
-    Nor does what they say there come back: the conversation's own key does not hear it. The own key is asked first: a
-    model that cannot recall shows nothing. A run of some runbooks tries one stranger, of its own keys where it has one,
-    in plain chats.
-    """
-    key, strangers = probe.credential, _strangers_to(probe)
-    if not strangers:
-        raise Blocked(
-            f"no other live key that may chat, unlinked to {key.name}, is there to try its conversation with",
-            "Add another live key with purpose conversation, or inference, to the tenant file.",
-        )
-    await together(probe.require_route(route) for route in (Route.CONVERSATION_FILES, Route.CHAT))
-    talk = await _talk(probe)
-    conversation = expect_id(probe, talk.opened, OPENED)
-    if not talk.recalls:
-        await probe.require_like("conversation.continuity", conforming=True)
-        await require_ability(probe, Ability.RECALL)
-        raise Blocked(
-            f"the key {key.name} does not hear the code word of its own conversation: nothing shows who else does",
-            "Fix the continuity of conversations first (conversation.continuity), then run again.",
-        )
-    planted = fact_of(probe, _PLANTED)
-    tries = list(_tries_of(probe, strangers, conversation, talk.facts, planted))
-    answered = is_told = False
-    for one, exchange in zip(tries, await probe.send_all([one.request for one in tries]), strict=True):
-        if await _is_told_to_anybody(probe, exchange, one):
-            is_told = True
-        else:
-            answered |= await _is_answered_without(probe, exchange, one)
-    # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
-    if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
-        last = await _ask_last(probe, talk, conversation)
-        if last is not None and last.knows:
-            exchange, said = last.exchange, said_in(last.exchange.response)
-        else:
-            asked = requests.chat(probe.tenant, key.name, _PLANTED_QUESTION, conversation=conversation)
-            exchange, own = await complete(probe, asked)
-            said = text_in(own["message"])
-        probe.must(
-            not names_fact(said, planted),
-            "what another key says does not reach the conversation",
-            "the conversation knows what another key said in it",
-            exchange,
-            cause="conversation:continued by others",
-        )
-
-
-def _strangers_to(probe: Probe) -> list[Credential]:
-    """The keys that try the conversation of the check's key: those that hold conversations themselves first."""
-    strangers = [other for other in unrelated_keys(probe, probe.credential) if other.may(Route.CHAT) is not False]
-    among = probe.parameters.keys
-    strangers.sort(key=lambda other: (other.name not in among, other.holds_conversations is not True))
-    return strangers[: 1 if among else _STRANGERS]
-
-
-@dataclass(frozen=True)
-class _Try:
-    """A chat in a conversation that is not the key's own: in words, by which address, and what it must not tell."""
-
-    what: str
-    address: Address
-    request: Request
-    facts: tuple[str, ...]
-
-
-def _tries_of(
-    probe: Probe, strangers: Sequence[Credential], conversation: str, facts: tuple[str, ...], planted: str
-) -> Iterable[_Try]:
-    """Each stranger; the likeliest in streams as well and by every address, which let in whoever comes by them.
-
-    It names what it may use itself, so that the conversation alone is to be refused; un-versioned once, and where one
-    request is all, what the conversation's own key may use, for whom it may be taken.
-    """
-    words = f"{QUESTION} Remember this as well: the name of the tailor is {planted}."
-    forms: list[tuple[dict[str, Any], str]] = [({}, "a chat"), ({"stream": True}, "a streamed chat")]
-    for number, stranger in enumerate(strangers):
-        for fields, how in forms[:1] if number or probe.parameters.keys else forms:
-            for at in (Address.VERSIONED,) if number or probe.parameters.keys else Address:
-                as_owner = bool(probe.parameters.keys) or (at is Address.UNVERSIONED and not fields)
-                model = model_for(probe, probe.credential if as_owner else stranger)
-                request = requests.chat(
-                    probe.tenant, stranger.name, words, conversation=conversation, model=model, fields=fields
-                )
-                what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
-                yield _Try(what, at, at_address(request, probe.tenant, at), facts)
-
-
-async def _is_told_to_anybody(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
-    """Whether it is told without a key as well, where chats need none: that hole explains it, and blocks this part."""
-    if not _tells(exchange.response, tried.facts):
-        return False
-    surface = surface_of("chat_stream" if tried.request.fields.get("stream") else "chat")
-    anybody = requests.present(tried.request, Presentation.NONE, None)
-    return _tells((await probe.send(anybody)).response, tried.facts) and await is_explained(
-        probe, Tried(surface, tried.address, exchange), tried.what, NO_IDS
-    )
-
-
-def _tells(response: Response | None, facts: Iterable[str]) -> bool:
-    return any(names_fact(_all_said(response), fact) for fact in facts)
-
-
-async def _is_answered_without(probe: Probe, exchange: Exchange, tried: _Try) -> bool:
-    """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
-    response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
-    if not response.succeeded:
-        is_absent = response.status in ABSENT or is_redirect(response)
-        if response.status >= _FAILS and await _fails_anywhere(probe, exchange):
-            return False
-        if tried.address is Address.VERSIONED or not is_absent:
-            expect_refusal(probe, exchange, tried.what, statuses=range(400, 500), reasoned=False)
-        return False
-    told = _tells(response, tried.facts)
-    expected = f"{tried.what} does not know what was said there"
-    found = "it tells the code word of the conversation"
-    probe.must(not told, expected, found, exchange, cause="conversation:read by others")
-    return True
-
-
-async def _fails_anywhere(probe: Probe, exchange: Exchange) -> bool:
-    """Record a stranger's chats that fail without a conversation as well: then that is no way of refusing it."""
-    key, model = exchange.request.key, exchange.request.fields.get("model")
-    plain = await probe.send(requests.chat(probe.tenant, key, say_word(probe.run_id, key), model=model))
-    response = plain.response
-    if response is None or response.status < _FAILS:
-        return False
-    probe.fail(
-        f"a chat of the key {key} with {model} completes, or is refused with a 4xx",
-        f"{describe(response)}, in a conversation or not",
-        plain,
-        remedy=f"Check the model behind {model}, and that the chats of the key {key} reach it.",
-        cause=f"refusal:{response.status}",  # what else fails so with this key or name is the same
-    )
-    return True
-
-
-def _all_said(response: Response | None) -> str:
-    """All of an answer, a stream put together as well."""
-    return f"{response.plain} {joined_text(response)} {said_in(response)}" if response is not None else ""
 
 
 def _describe(exchange: Exchange) -> str:

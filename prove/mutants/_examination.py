@@ -43,6 +43,8 @@ TESTS = {
     "checks/client.py": ("checks_chat", "checks_addressing", "checks_discovery"),
     "checks/conversations.py": ("checks_conversations", "capability"),
     "checks/inheritance.py": ("checks_conversations",),
+    "checks/isolation.py": ("checks_conversations",),
+    "checks/_talk.py": ("checks_conversations",),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/files.py": ("checks_uploads",),
     "checks/_polling.py": ("checks_uploads",),
