@@ -1,7 +1,7 @@
 """Files: an upload is accepted, processed and asked for, and its state is kept from strangers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import dropwhile
 
@@ -277,18 +277,25 @@ _TOO_MANY = 429
 
 
 async def _is_its_own(probe: Probe, route: Route, made: Created, polled: Polled) -> bool:
-    """Whether id and state are this file's own, and not those of the text that the key uploaded there before."""
+    """Whether id and state are this file's own: not the id of the text that the key uploaded there before."""
     texts = await upload_file(probe, probe.credential, route)
-    named = read_in(polled.last.response, file_id_in)
-    expected = _OWN_STATE
     if made.id is not None and made.id == texts.id:
         found = f"two files have the id {shortened(made.id, 60)}"
-    elif named is not None and named == texts.id:
-        found = f"the state of {shortened(str(made.id), 60)} is that of another file, {shortened(named, 60)}"
-    else:
-        return True
-    probe.fail(expected, found, polled.last, remedy=_KEEP_APART, cause=_MIXED_UP)
-    return False
+        probe.fail(_OWN_STATE, found, polled.last, remedy=_KEEP_APART, cause=_MIXED_UP)
+        return False
+    return _expect_own_state(probe, str(made.id), [polled.last])
+
+
+def _expect_own_state(probe: Probe, file_id: str, exchanges: Iterable[Exchange]) -> bool:
+    """Whether none of these tells the state of another file that this run uploaded."""
+    others = {read_in(one.response, file_id_in) for one in probe.seen if _is_upload(one.request)} - {file_id, None}
+    for exchange in exchanges:
+        of_another = read_in(exchange.response, file_id_in)
+        if of_another in others:
+            found = f"the state of {shortened(file_id, 60)} is that of another file, {shortened(str(of_another), 60)}"
+            probe.fail(_OWN_STATE, found, exchange, remedy=_KEEP_APART, cause=_MIXED_UP)
+            return False
+    return True
 
 
 _KEEP_APART = "Have the tenant, and every cache before it, keep files apart: each has its own id and its own state."
@@ -351,13 +358,8 @@ async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known:
         await expect_kept(probe, polled)
     body = probe.json(alias, "file-status", _ALIAS)
     named, state, ended = file_id_in(body), (state_in(body) or "").lower(), polled.states[-1]
-    others = {read_in(one.response, file_id_in) for one in probe.seen if _is_upload(one.request)} - {file_id, None}
-    for exchange in (*known, alias):
-        of_another = read_in(exchange.response, file_id_in)
-        if of_another in others:
-            found = f"the state of {shortened(file_id, 60)} is that of another file, {shortened(str(of_another), 60)}"
-            probe.fail(_OWN_STATE, found, exchange, remedy=_KEEP_APART, cause=_MIXED_UP)
-            return
+    if not _expect_own_state(probe, file_id, (*known, alias)):
+        return
     if named is not None and read_in(polled.last.response, file_id_in) == file_id:
         probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
     if ended in _FINAL:
@@ -544,6 +546,8 @@ async def _expect_ready(probe: Probe, route: Route, kind: Kind) -> None:
     )
     expected = f"the file becomes ready within {probe.tenant.limits.poll_timeout_s:g} s (poll_timeout_s)"
     polled = await poll(probe, probe.credential, file_id)
+    if polled.states[-1:] != (READY,) and not _expect_own_state(probe, file_id, [polled.last]):
+        return
     if await end_of(probe, polled, expected) == FAILED:
         probe.fail(expected, f"processing failed: {polled.seen}", polled.last, cause="processing:failed")
 

@@ -333,7 +333,7 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         is_off = _SAYS_OFF.search(reason) is not None
         is_one = objects or is_right or is_unserved or is_off or is_of_method
         if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
-            return {}
+            return _causes_of_alias(failures)
         places = ", ".join(answers)
         remedy = (
             f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
@@ -354,6 +354,17 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
+
+
+def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+    """What is refused at a route and at its alias, in the same words, is refused once; else nothing."""
+    named = {one.violation.finding for one in failures}
+    at_route = [one for one in failures if "/uploads/" not in one.exchange.request.path]
+    if len(named) < _OBJECTED_ALIKE or not at_route or len({one.place for one in failures}) > 1:
+        return {}
+    if not all(name.startswith(_ANSWER) for name in named):
+        return {}
+    return {(at_route[0].words, at_route[0].place): _explained(at_route[0])}
 
 
 def _explained(failure: _Failure) -> Cause:

@@ -65,7 +65,7 @@ def _of_everything(
     """What a cache gives that keeps whatever is asked for, posted as well, by its address alone.
 
     It shows where chats and other routes give nearly all requests one answer each, and one of these was to be refused.
-    Then what could not be tested is not known either.
+    Then nothing of the tenant shows, and what could not be tested is not known either.
     """
     asked: dict[str, dict[Request, Exchange]] = {}
     given: Counter[tuple[str, bytes]] = Counter()
@@ -77,15 +77,11 @@ def _of_everything(
     posted = {path for path in frozen if next(iter(asked[path])).method == "POST"}
     if len(posted) < _FROZEN_ROUTES or not any(path.endswith(_CHAT) for path in posted):
         return None
-    routes = {route_of(one) for path in frozen for one in asked[path].values()}
     proofs = _proofs(results, exchanges)
-    shown = {
-        finding
-        for finding, found in proofs.items()
-        if all(one is not None and (route_of(one) in routes or given[_at(one)] > 1) for one in found)
-    }
-    if not any(one is not None and one.request.refused for finding in shown for one in proofs[finding]):
+    let_in = (one for found in proofs.values() for one in found if one is not None and one.request.refused)
+    if not any(given[_at(one)] > 1 for one in let_in):
         return None
+    shown = set(proofs)
     shown |= {item.finding for item in mixing.shown.values()} if mixing is not None else set()
     shown |= {item.finding for result in results for item in result.blockers if not item.because}
     return Repeats(frozenset(shown), finding_of("", CACHED, shared=True), CACHE_BY_KEY, is_of_everything=True)

@@ -205,7 +205,7 @@ FAULTS = (
         "A chat in a conversation that is to be streamed comes whole, as JSON.",
         change_requests(lambda request: is_stream(request) and _is_in_conversation(request), _unstream),
         caught_by="conversation.continuity",
-        breaks=("C6", "C8"),
+        breaks=("C6",),
     ),
     fault(
         "conversations-share-their-memory",

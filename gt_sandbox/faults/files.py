@@ -620,6 +620,7 @@ FAULTS = (
         with_secrets(_forget_every_other),
         caught_by="files.status",
         breaks=("F1", "F3"),
+        by_chance=True,
     ),
     fault(
         "alias-hides-files-of-conversations",
