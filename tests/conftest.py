@@ -10,6 +10,8 @@ import coverage
 import pytest
 from hypothesis import settings
 
+from gt_conformance.signals import TERMINATING
+
 WHOLE_RUNS = frozenset(
     {
         "test_bad_tenants",
@@ -66,9 +68,20 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _signals_arrive() -> None:
     """Have programs that tests start receive what ends them, even where the caller ignores it (nohup, &)."""
-    for ending, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(ending) is signal.SIG_IGN:
-            signal.signal(ending, handler)
+    _as_usual()
+
+
+@pytest.fixture(autouse=True)
+def _signals_arrive_later() -> None:
+    """The same where a command that ran in this process left handlers of its own."""
+    _as_usual()
+
+
+def _as_usual() -> None:
+    for number in TERMINATING:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        if signal.getsignal(number) is not usual:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True, scope="module")
