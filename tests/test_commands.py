@@ -374,10 +374,6 @@ BAD_INPUT: Mapping[str, tuple[Callable[[Path], Sequence[str]], str]] = {
         _project_file,
         "nowhere.yaml: there is no such file. It is named in gt-conformance.toml:2.",
     ),
-    "base-prompt-of-a-name-that-is-not-used": (
-        lambda folder: ["plan", "--tenant", _tenant_file(folder, "base_prompts: {b: {ask: Who?, expect: Me}}")],
-        "t.yaml:4:19: base_prompts.b: no chat of a run uses the name 'b', so its base prompt would not be tested.",
-    ),
     "nothing-where-true-or-false-belongs": (
         lambda folder: ["plan", "--tenant", _tenant_file(folder, "read_only:")],
         "read_only: must be true or false, not null. Nothing is written here. Write true or false.",

@@ -19,7 +19,6 @@ def find_contradictions(
     yield from _wrong_purposes(declared, locate)
     yield from _contradicted_presets(value["keys"], declared, locate)
     yield from _told_markers(value, locate)
-    yield from _unused_base_prompts(value, locate)
     yield from _foreign_base_urls(value, base_url, locate)
     yield from _published_after_all(value, locate)
 
@@ -154,21 +153,6 @@ def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
         )
         for path, marker in places
         if marker["expect"].casefold() in marker["ask"].casefold()
-    ]
-
-
-def _unused_base_prompts(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
-    """Base prompts of names that no chat of a run uses: nothing would be asked, and the run would not show it."""
-    used = value["models"]["chat"]
-    return [
-        Problem(
-            f"no chat of a run uses the name {name!r}, so its base prompt would not be tested.",
-            where=locate("base_prompts", name),
-            path=f"base_prompts.{name}",
-            hint=f"Name the base prompt of models.chat, {used!r}, or delete this one.",
-        )
-        for name in value.get("base_prompts", {})
-        if name != used
     ]
 
 
