@@ -25,11 +25,13 @@ from gt_conformance.exchange import (
     Response,
     as_curl,
     as_record,
+    as_request_record,
     in_other_headers,
     inert,
     joined_text,
     shortened,
 )
+from gt_conformance.report._html import _presented
 
 URL = "https://acme.example/api/tenant/v1/chat/completions"
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
@@ -506,3 +508,11 @@ def test_a_shortened_text_says_how_long_it_was() -> None:
     """A text is cut at the length asked for, and then says its own."""
     assert shortened("abc", 3) == "abc"
     assert shortened("abcd", 3) == "abc… [4 characters in all]"
+
+
+def test_the_report_tells_each_presentation_of_a_key_from_the_others() -> None:
+    """What was sent to be refused must not look as if the key had been presented as it should be."""
+    keyless = {Presentation.NONE, Presentation.MADE_UP}
+    asked = [Request("GET", URL, None if one in keyless else "chat", presentation=one) for one in Presentation]
+    texts = [_presented(as_request_record(one, REDACTOR)) for one in asked]
+    assert len(set(texts)) == len(texts), texts

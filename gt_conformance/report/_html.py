@@ -383,12 +383,13 @@ _PRESENTED = {
     "without_scheme": "key {key} without Bearer",
     "basic": "key {key} as Basic",
     "query": "key {key} in the address",
-    "other_header": "key {key} in x-api-key",
-    "elsewhere": "key {key} in the address and in x-api-key",
+    "other_header": "key {key} in x-api-key and headers like it",
+    "elsewhere": "key {key} in the address, x-api-key and headers like it",
     "misspelled": "key {key} in other case",
     "altered": "key {key} with another middle",
     "shortened": "key {key} without its end",
     "lengthened": "key {key} with more behind it",
+    "before_colon": "key {key} with a colon and more behind it",
 }
 
 

@@ -28,7 +28,7 @@ from gt_conformance.checks import (
 )
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, NotJson
-from gt_conformance.runner._overload import find_limit
+from gt_conformance.runner._overload import find_overload
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
@@ -263,7 +263,7 @@ async def _limit_of(
     failed = [one for one in exchanges.values() if is_failure(one) and _words(one) == words]
     places = {_place(one) for one in failed}
     asked = [one for one in exchanges.values() if _place(one) in places]
-    blocker = await find_limit(failed, asked, send_again) if failed else None
+    blocker = await find_overload(failed, asked, send_again) if failed else None
     return None if blocker is None else Cause.by(blocker)
 
 

@@ -27,7 +27,7 @@ _AFTER_OTHERS = 8
 _LEAST_FAILURE = 500
 
 
-async def find_limit(
+async def find_overload(
     failed: Sequence[Exchange], asked: Sequence[Exchange], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 ) -> Blocker | None:
     """The limit that ``failed`` of the requests ``asked`` of the same places have met; None where there is none.
