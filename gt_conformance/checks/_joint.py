@@ -11,9 +11,9 @@ from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
-from gt_conformance.checks.keys import OPENED_WITHOUT_A_NAME
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import unpublished_in
+from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 
 KEYS_ALIKE = "keys:not distinguished"

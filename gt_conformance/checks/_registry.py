@@ -35,6 +35,7 @@ from gt_conformance.checks import (
     names,
     prompts,
     rotation,
+    scopes,
     turn,
 )
 from gt_conformance.checks._check import (
@@ -164,6 +165,7 @@ BUILT_IN = Registry(
         check
         for module in (
             keys,
+            scopes,
             rotation,
             names,
             chat,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from gt_sandbox.alterations import SelectionError, collect, look_up
 from gt_sandbox.faults import (
     addresses,
+    authentication,
     boundary,
     chat,
     clients,
@@ -42,6 +43,7 @@ FAULTS = collect(
         "conversations": conversations.FAULTS,
         "files": files.FAULTS,
         "prompts": prompts.FAULTS,
+        "authentication": authentication.FAULTS,
         "keys": keys.FAULTS,
         "boundary": boundary.FAULTS,
         "errors": errors.FAULTS,
