@@ -3,20 +3,18 @@
 import gzip
 import itertools
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import Parameters
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
-    ALIAS,
     CALL,
     CALLED,
     CHUNKS,
@@ -27,22 +25,17 @@ from tests.fake_tenant import (
     HTML_PAGE,
     ONE,
     ROLE,
-    TENANT,
     TWO,
     AnswerCase,
     FakeSender,
     Reply,
-    Rule,
     answer,
     changed,
-    chunk,
     escaped,
     findings,
     judged,
     key,
-    plan_of,
     refusal,
-    run,
     sent_json,
     stream,
     tenant_of,
@@ -871,167 +864,3 @@ def test_a_tenant_that_is_busy_is_blocked() -> None:
     result = judged("chat.completes", to(CHAT, refusal(429)))
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the tenant answered 429 (too many requests) 1 time"
-
-
-# -- discovery
-
-
-def tags(found: object) -> Rule:
-    """A rule for the first discovery request."""
-    return lambda request: found if request.url.endswith("/api/tags") else None  # type: ignore[return-value]
-
-
-SLOW, SLOWER = Reply(refusal(404), elapsed_ms=2_001), Reply(refusal(404), elapsed_ms=60_000)
-DISCOVERED: dict[str, tuple[Rule, str]] = {
-    "a 2xx": (tags(answer({})), "should be refused with a 4xx: GET /api/tags with the key gives HTTP 200"),
-    "a 5xx": (tags(SERVER_ERROR), "GET /api/tags with the key gives HTTP 500"),
-    "a redirect": (tags(answer("", 301)), "GET /api/tags with the key gives HTTP 301"),
-    "no answer": (tags(GONE), "no answer"),
-    "a slow refusal": (tags(SLOW), "within two seconds: GET /api/tags with the key took 2.0 s"),
-    "a refusal after a minute": (
-        tags(SLOWER),
-        "GET /api/tags with the key took 60.0 s",
-    ),
-    "with the key only": (
-        lambda request: answer({}) if request.url.endswith("/api/tags") and request.key else None,
-        "GET /api/tags with the key gives HTTP 200",
-    ),
-}
-
-
-@pytest.mark.parametrize(("rule", "said"), DISCOVERED.values(), ids=DISCOVERED)
-def test_discovery_that_is_not_refused_at_once_is_remarked(rule: Rule, said: str) -> None:
-    """A discovery request that gets anything but a quick 4xx is remarked."""
-    result = judged("client.discovery", rule, parameters=DISCOVERY)
-    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    assert any(said in item.text for item in result.advisories)
-
-
-def test_what_answers_all_discovery_is_remarked_once() -> None:
-    """A web application, or a redirect for every path: a line for each request would say no more."""
-    paths = [line.partition(" ")[2] for line in DISCOVERY.discovery]
-    found = answer("<html>", 200, "text/html")
-    page = judged(
-        "client.discovery",
-        lambda request: found if any(request.url.endswith(path) for path in paths) else None,
-        parameters=DISCOVERY,
-    )
-    assert len(paths) > 1
-    assert sum("should be refused with a 4xx" in item.text for item in page.advisories) == 1
-
-
-def test_discovery_that_misleads_the_client_is_a_violation() -> None:
-    """Where a success makes the client take the tenant for another server, it violates."""
-    result = judged("client.discovery", tags(answer({})), parameters=replace(DISCOVERY, needs=("GET /api/tags",)))
-    assert result.outcome is Outcome.VIOLATES
-    assert "this client takes the tenant for another server" in result.violations[0].expected
-
-
-def test_a_refusal_just_in_time_is_quick() -> None:
-    """Two seconds are still quick."""
-    in_time = Reply(refusal(404), elapsed_ms=2_000)
-    assert judged("client.discovery", tags(in_time), parameters=DISCOVERY).outcome is Outcome.CONFORMS
-
-
-def locks_out(key_name: str) -> Rule:
-    """A tenant that lists that key's models once."""
-    listed: list[Request] = []
-
-    def rule(request: Request) -> Reply | None:
-        if request.url.endswith("/v1/models") and request.key == key_name:
-            listed.append(request)
-            return Reply(refusal(403, "Locked.")) if len(listed) > 1 else None
-        return None
-
-    return rule
-
-
-def test_a_key_that_discovery_locks_out_is_a_violation() -> None:
-    """The key must list models after the client has found out what the server is."""
-    locked, other = (CheckCall("client.discovery", name, DISCOVERY) for name in ("chat", "other"))
-    plan = plan_of(tenant_of(key("chat"), key("other")), locked, other)
-    session = run(plan, FakeSender(locks_out("chat")))
-    assert session.result(other).outcome is Outcome.CONFORMS
-    result = session.result(locked)
-    assert result.outcome is Outcome.VIOLATES
-    assert result.reason == "expected the key works after the client's discovery; found HTTP 403: Locked."
-
-
-def test_that_every_key_is_locked_out_is_not_told_from_a_ban() -> None:
-    """A gateway may ban a caller that was refused too often: no key is left that would tell."""
-    result = judged("client.discovery", locks_out("chat"), parameters=DISCOVERY)
-    assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
-    assert result.reason.startswith("a live key stopped working after ")
-
-
-def test_discovery_asks_without_the_key_as_well_where_an_answer_misleads() -> None:
-    """Each discovery request goes out with the key, and once more without it where a success would mislead."""
-    sender = FakeSender()
-    judged("client.discovery", parameters=replace(DISCOVERY, needs=("GET /api/tags",)), sender=sender)
-    asked = [(request.url.removeprefix(TENANT.base_url), request.key) for request in sender.sent]
-    assert Counter(pair for pair in asked if pair[0] in {"/api/tags", "/v1/props"}) == Counter(
-        [("/api/tags", None), ("/api/tags", "chat"), ("/v1/props", "chat")]
-    )
-
-
-# -- raw models
-
-RAW_MODEL, RAW = "chat.raw_model", "gt-large-raw"
-CATALOG = tenant_of(key("chat", models=frozenset({ALIAS, RAW})), raw_models=(RAW, "another-raw"))
-
-
-def listing(*names: str) -> Rule:
-    """A model list of these names."""
-    body = {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
-    return to("models", answer(body), when=lambda _: True)
-
-
-def raw_chats(reply: Response) -> Rule:
-    """What a chat with the raw model gets."""
-    return to(CHAT, reply, when=lambda body: body.get("model") == RAW)
-
-
-WORKS = raw_chats(answer(changed(COMPLETION, {"model": RAW})))
-RAW_STREAMS = to(
-    CHAT,
-    stream(ROLE, chunk({"content": "ok"}), FINISH, DONE),
-    when=lambda body: body.get("model") == RAW and body.get("stream"),
-)
-
-
-def test_a_raw_model_that_works_as_model_conforms() -> None:
-    """Each that the tenant file names and allows the key is asked for, the first in a stream too; others are not."""
-    sender = FakeSender(listing(ALIAS, RAW), RAW_STREAMS, WORKS)
-    result = judged(RAW_MODEL, tenant=CATALOG, sender=sender, strict=True)
-    assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
-    bodies = [sent_json(one) for one in sender.sent if one.body and one.url.endswith(f"/v1/{CHAT}")]
-    assert [(body["model"], body.get("stream", False)) for body in bodies] == [(RAW, False), (RAW, True)]
-
-
-RAW_REFUSED = refusal(404, "No such model.")
-RAW_CASES: dict[str, tuple[tuple[Rule, ...], Outcome, str]] = {
-    "refused though listed": (
-        (listing(ALIAS, RAW), raw_chats(RAW_REFUSED)),
-        Outcome.VIOLATES,
-        "HTTP 404: No such model.",
-    ),
-    "not listed either": (
-        (listing(ALIAS), raw_chats(RAW_REFUSED)),
-        Outcome.BLOCKED,
-        f"the raw model {RAW} is not among the names that the tenant lists to the key chat",
-    ),
-    "failing": ((listing(ALIAS, RAW), raw_chats(refusal(500, "Broken."))), Outcome.VIOLATES, "HTTP 500: Broken."),
-    "answered by a provider's name": (
-        (listing(ALIAS, RAW), raw_chats(answer(changed(COMPLETION, {"model": "vendor/large"})))),
-        Outcome.VIOLATES,
-        "model is 'vendor/large'",
-    ),
-}
-
-
-@pytest.mark.parametrize(("rules", "outcome", "said"), RAW_CASES.values(), ids=RAW_CASES)
-def test_a_raw_model_that_does_not_work(rules: tuple[Rule, ...], outcome: Outcome, said: str) -> None:
-    """A violation where the tenant lists the name; one that it does not list is the operator's to correct."""
-    result = judged(RAW_MODEL, *rules, tenant=CATALOG)
-    assert result.outcome is outcome
-    assert said in ([violation.found for violation in result.violations] or [result.reason])[0]

@@ -1,0 +1,174 @@
+"""Names in chats: an answer says a published name of the key, and raw models work as aliases do."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._capability import (
+    ask_again,
+    finish_reasons,
+    is_answered,
+    is_empty,
+)
+from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._completion import (
+    block_unfinished,
+    chat_request,
+    expect_completion,
+    plain_chat,
+    shape_of,
+    stream_request,
+    whole_stream,
+)
+from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._surfaces import Address, at_address
+from gt_conformance.checks._wording import describe
+from gt_conformance.checks._words import say_word
+from gt_conformance.checks.names import ids_in, published_names, shown, unpublished_in
+from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
+from gt_conformance.vocabulary import Actor, Route, Severity
+
+_PUBLISHED = "the model named in the answer is a published name of the key"
+
+
+def _plain_shapes(context: Context) -> Iterator[Parameters]:
+    """In each client's own shape."""
+    for profile in (client.chat for client in context.clients):
+        yield shape_of(profile)
+
+
+def _streamed_shapes(context: Context) -> Iterator[Parameters]:
+    """The same, streamed, of the clients that stream."""
+    for profile in (client.chat for client in context.clients if client.chat.stream != "never"):
+        yield replace(shape_of(profile), stream=True, stream_usage=profile.stream_usage == "always")
+
+
+@check(
+    "chat.model_is_published",
+    claim="Answers name a published model, never a provider's or an internal one.",
+    remedy="Have the tenant put the published name into `model` of every answer and stream chunk.",
+    source="GT API reference, Run a chat completion",
+    clauses=("C2",),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=(
+        native(Route.CHAT, parameters=_plain_shapes),
+        native(Route.CHAT, parameters=_streamed_shapes, any_key=True),
+    ),
+)
+async def model_is_published(probe: Probe) -> None:
+    """`model` in the answer, and in every chunk of the stream where the client streams, is on the key's allowlist."""
+    if probe.parameters.stream:
+        await probe.require_like("chat.streams")
+        exchange = await probe.send(stream_request(probe))
+        named = _models_streamed(probe, exchange)
+    else:
+        exchange = await probe.send(chat_request(probe))
+        response = probe.success(exchange, _PUBLISHED)
+        named = _models_in(probe.parsed(exchange, response, _PUBLISHED))
+    await _expect_published(probe, dict.fromkeys(named, exchange))
+
+
+async def _expect_published(probe: Probe, named: Mapping[str, Exchange]) -> None:
+    """Each name in an answer is one that the key may see."""
+    published = await published_names(probe)
+    for name in sorted(named.keys() - published):
+        internal = name in probe.tenant.unpublished_models
+        expected = f"{_PUBLISHED}: {', '.join(sorted(published))}"
+        cause = shown(name) if internal else unpublished_in(Route.CHAT)
+        probe.fail(expected, f"model is {name!r}", named[name], cause=cause)
+
+
+def _models_in(body: Any) -> set[str]:
+    model = body.get("model") if isinstance(body, dict) else None
+    # An empty name, as some gateways put into a stream's first chunk, names nobody.
+    return {model} if isinstance(model, str) and model else set()
+
+
+def _models_streamed(probe: Probe, exchange: Exchange) -> set[str]:
+    found: set[str] = set()
+    for event in whole_stream(probe, exchange, _PUBLISHED).events:
+        with suppress(NotJson):
+            found |= _models_in(parse_json(event.data))
+    return found
+
+
+def _where_raw_models_are_allowed(context: Context) -> Iterator[Parameters]:
+    key = context.choice.inference.get(Route.CHAT)
+    if key is not None and any(key.may_use(name) for name in context.tenant.raw_models):
+        yield Parameters()
+
+
+@check(
+    "chat.raw_model",
+    claim="A published raw-model name works as model, as an alias does.",
+    remedy="Have the tenant resolve the raw-model names of its catalog in chats of the keys that are allowed them.",
+    source="GT API reference, Run a chat completion",
+    clauses=("M6", "C2"),
+    acts=Actor.TENANT,
+    severity=Severity.HIGH,
+    rests_on=("chat.completes",),
+    rows=native(Route.CHAT, parameters=_where_raw_models_are_allowed),
+)
+async def raw_model(probe: Probe) -> None:
+    """A chat completes with each name that the tenant file calls a raw model and allows the key.
+
+    The first of them in a stream as well, and by the un-versioned address, where an alias is answered there.
+
+    One that the tenant does not list to the key is mistyped, or not published: that is the operator's to correct.
+    """
+    key, published = probe.credential, []
+    for name in filter(key.may_use, probe.tenant.raw_models):
+        request = _raw_chat(probe, name)
+        exchange = await ask_again(probe, request)
+        response = exchange.response
+        if response is not None and response.refused:
+            listed = ids_in(await probe.send(requests.get(probe.tenant, Route.MODELS.path, key.name)))
+            if name not in listed:
+                probe.block(
+                    f"the raw model {name} is not among the names that the tenant lists to the key {key.name}",
+                    f"Correct raw_models in {probe.tenant.source}, or have the name published to the key.",
+                    cause=f"name {name}",
+                )
+                continue
+        published.append(name)
+        expect_completion(probe, exchange, f"a chat with the raw model {name} completes")
+        named = _models_in(response.json()) if response is not None else ()
+        await _expect_published(probe, dict.fromkeys(named, exchange))
+    if published and not probe.violations:
+        await _expect_raw_elsewhere(probe, published[0])
+
+
+def _raw_chat(probe: Probe, name: str, **fields: Any) -> Request:
+    key = probe.credential.name
+    return requests.chat(probe.tenant, key, say_word(probe.run_id, key), model=name, fields=fields)
+
+
+async def _expect_raw_elsewhere(probe: Probe, name: str) -> None:
+    """What completes in one piece completes in a stream, and where clients call, if it does with an alias."""
+    streamed = await ask_again(probe, _raw_chat(probe, name, stream=True))
+    if not is_answered(streamed.response):
+        await probe.require_like("chat.streams", conforming=True)
+        _fail_raw(probe, streamed, f"a streamed chat with the raw model {name} completes")
+    else:
+        await _expect_published(probe, dict.fromkeys(_models_streamed(probe, streamed), streamed))
+    asked = (plain_chat(probe), _raw_chat(probe, name))
+    plain, raw = (at_address(request, probe.tenant, Address.UNVERSIONED) for request in asked)
+    if is_answered((await ask_again(probe, plain)).response):  # else base_url.joins finds out what comes there
+        elsewhere = await ask_again(probe, raw)
+        if not is_answered(elsewhere.response):
+            what = f"a chat with the raw model {name} completes at {elsewhere.request.path}, as one with an alias does"
+            _fail_raw(probe, elsewhere, what)
+
+
+def _fail_raw(probe: Probe, exchange: Exchange, expected: str) -> None:
+    """Record a chat with a raw model that is no answer, unless its token limit or a filter explains that."""
+    response = probe.answer(exchange, expected)
+    if is_empty(response) and block_unfinished(probe, exchange, finish_reasons(response)):
+        return
+    remedy = "Have the tenant resolve raw-model names in every chat: streamed ones, and by both addresses."
+    found = f"{describe(response)} without an answer in it" if response.succeeded else describe(response)
+    probe.fail(expected, found, exchange, remedy=remedy, cause="names:raw models elsewhere")
