@@ -336,12 +336,15 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
             return _causes_of_alias(failures)
         places = ", ".join(answers)
         remedy = (
-            f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
+            "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
+            f"{places}."
         )
         if is_off:
-            remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
+            remedy = (
+                f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
+            )
         elif is_unserved:
-            remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
+            remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
         elif is_right:
             remedy = (
                 f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
@@ -349,7 +352,7 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
         return {(words, place): Cause(finding, remedy) for place in answers}
     if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
-        remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
+        remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
         if _is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
@@ -426,8 +429,9 @@ def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
-        f"Find what fails now and then behind the tenant's address (an instance, a backend, a limit): {len(failed)} of "
-        f"{count_noun(sent, 'request')} got {got}, and the same request is answered when it is sent again."
+        "Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
+        f"{len(failed)} of {count_noun(sent, 'request')} got {got}, "
+        "and the same request is answered when it is sent again."
     )
 
 
