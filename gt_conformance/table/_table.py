@@ -33,6 +33,9 @@ _MAGIC = re.compile(r"[*?\[]")
 _PART = re.compile(r"[\w.-]{1,200}\.parquet", re.ASCII)
 _SHARD = re.compile(r"(\d{5})-of-(\d{5})(?:-\d{3})?\.parquet", re.ASCII)
 """The name of a shard's part. The last figures are those of a batch that was divided, on Dask."""
+_NOT_INSTALLED = re.compile(r"required extension|INSTALL ")
+_INSTALL_EXTENSION = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
+_CHECK_ADDRESS = "Check the address, and the secret or the variables by which DuckDB signs in: docs/fleet-report.md."
 _MOST_PARTS = 100_000
 _LONGEST_REASON = 300
 
@@ -249,8 +252,14 @@ def _list_remote(engine: "DuckDBPyConnection", address: str, since: str | None) 
     try:
         found = [path for (path,) in engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
-        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
-        raise InputError.of(str(_in_one_line(error)), where=Location(str(inert(address))), hint=hint) from None
+        hint = _INSTALL_EXTENSION if _NOT_INSTALLED.search(str(error)) else _CHECK_ADDRESS
+        raise InputError.of(f"{str(_in_one_line(error)).rstrip('.')}.", where=Location(str(inert(address))), hint=hint) from None
+    if not found:
+        raise InputError.of(
+            f"there is no table here: no file has a name like {inert(pattern)}.",
+            where=Location(str(inert(address))),
+            hint="Name the address of the folder that fleet run wrote with --out.",
+        )
     return sorted(path for path in found if since is None or (_night_in(path) or since) >= since)
 
 
