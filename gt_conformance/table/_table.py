@@ -253,7 +253,8 @@ def _list_remote(engine: "DuckDBPyConnection", address: str, since: str | None) 
         found = [path for (path,) in engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
         hint = _INSTALL_EXTENSION if _NOT_INSTALLED.search(str(error)) else _CHECK_ADDRESS
-        raise InputError.of(f"{str(_in_one_line(error)).rstrip('.')}.", where=Location(str(inert(address))), hint=hint) from None
+        reason = str(_in_one_line(error)).rstrip(".")
+        raise InputError.of(f"{reason}.", where=Location(str(inert(address))), hint=hint) from None
     if not found:
         raise InputError.of(
             f"there is no table here: no file has a name like {inert(pattern)}.",
