@@ -31,6 +31,7 @@ from gt_sandbox.middleware import (
     is_file_state,
     is_live,
     is_stream,
+    json_response,
     reroute,
     use_key,
     with_bearer,
@@ -414,6 +415,16 @@ FAULTS = (
                     {**scope, "method": "GET"} if request.method == "OPTIONS" and MODELS(request) else scope
                 )
             ),
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "details-of-a-model-need-no-key",
+        "GET /v1/models/{model}, which no page names, describes a published name to whoever asks.",
+        change_responses(
+            lambda request: request.path.endswith("/v1/models/field-analyst"),
+            lambda _request, _: json_response(200, {"id": "field-analyst", "object": "model", "created": 1}),
         ),
         caught_by="key.required",
         breaks=("A1",),
