@@ -67,8 +67,12 @@ _DEGREES = 4
 
 
 def _called_before(question: str, *cities: str) -> list[dict[str, Any]]:
-    """A question, calls of the tool for these cities at once, and a result each."""
-    ids = {f"call_gtconformance{number}": city for number, city in enumerate(cities, start=1)}
+    """A question, calls of the tool for these cities at once, and a result each.
+
+    Clients send back the ids that the tenant gave, so made-up ones are of a shape that all servers take: Mistral's take
+    nine letters and digits, and nothing else.
+    """
+    ids = {f"callgtc{number:02}": city for number, city in enumerate(cities, start=1)}
     functions = {one: {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'} for one, city in ids.items()}
     calls = [{"id": one, "type": "function", "function": function} for one, function in functions.items()]
     result = f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}'
