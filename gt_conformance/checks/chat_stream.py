@@ -18,6 +18,7 @@ from gt_conformance.checks._completion import (
     brings_output,
     choices_in,
     delta_in,
+    error_inside,
     expect_needs,
     expect_unspoilt,
     fail_type,
@@ -83,7 +84,7 @@ async def streams(probe: Probe) -> None:
     for text in stream.malformed[:3]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
     _chunks(probe, exchange, stream)
-    if not any(chunk.get("error") for chunk in stream.chunks):
+    if not any(map(error_inside, stream.chunks)):
         # An error explains why no more came.
         _content(probe, exchange, stream)
         _end(probe, exchange, stream)
@@ -182,9 +183,9 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
     rules = schema.load("wire/chat-completion-chunk")
     noted: set[str] = set()
     for chunk in stream.chunks:
-        if chunk.get("error"):
+        if inside := error_inside(chunk):
             probe.usable = False
-            probe.fail("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
+            probe.fail("no error inside the stream", f"error: {str(inside)[:160]}", exchange)
             continue
         for error in rules.errors(chunk):
             if (text := describe_error(error)) not in noted and len(noted) < 5:

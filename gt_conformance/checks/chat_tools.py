@@ -33,6 +33,7 @@ from gt_conformance.checks._completion import (
     chat_request,
     choices_in,
     delta_in,
+    error_inside,
     expect_completion,
     plain_chat,
     read_stream,
@@ -496,8 +497,8 @@ def join_turn(stream: Stream) -> Turn:
 def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
     stream = read_stream(whole_stream(probe, exchange, _WHOLE))
     for chunk in stream.chunks:
-        if chunk.get("error"):
-            probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(chunk['error']), 160)}", exchange)
+        if inside := error_inside(chunk):
+            probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(inside), 160)}", exchange)
     for text in stream.malformed[:1]:
         probe.fail(_WHOLE, text, exchange)
     if stream.done_at is None and not stream.finish_reasons:

@@ -69,6 +69,11 @@ def _has_four_bytes(request: Request) -> bool:
     return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
 
 
+def _end_in_an_error(choice: Any) -> None:
+    choice["message"].update(content="", tool_calls=None)
+    choice.update(finish_reason="error", error={"code": 502, "message": "The provider returned an error."})
+
+
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
 
@@ -466,6 +471,13 @@ FAULTS = (
         "tools-refused",
         "A chat that offers tools is refused.",
         respond_with(_has_tools, error_response(400, "tools: Extra inputs are not permitted.")),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "chats-with-tools-end-in-an-error",
+        "A chat in one piece that offers tools is answered with 200, no text, and the provider's error in its choice.",
+        change_json(lambda request: is_whole_chat(request) and _has_tools(request), change_choice(_end_in_an_error)),
         caught_by="chat.tools",
         breaks=("R1",),
     ),
