@@ -67,25 +67,27 @@ QUESTION = "What is the weather in Oslo now, and which station reports it? Use t
 _DEGREES = 4
 
 
-def _called_before(question: str, *cities: str) -> list[dict[str, Any]]:
-    """A question, calls of the tool for these cities at once, and a result each.
+def _called_before(question: str, *cities: str, first: int = 1, text: str | None = None) -> list[dict[str, Any]]:
+    """A question, calls of the tool for these cities at once, and a result each; ``text`` is beside the calls.
 
     Clients send back the ids that the tenant gave, so made-up ones are of a shape that all servers take: Mistral's take
     nine letters and digits, and nothing else.
     """
-    ids = {f"callgtc{number:02}": city for number, city in enumerate(cities, start=1)}
+    ids = {f"callgtc{number:02}": city for number, city in enumerate(cities, first)}
     functions = {one: {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'} for one, city in ids.items()}
     calls = [{"id": one, "type": "function", "function": function} for one, function in functions.items()]
     result = f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}'
     return [
         {"role": "user", "content": question},
-        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "assistant", "content": text, "tool_calls": calls},
         *({"role": "tool", "tool_call_id": one, "content": result} for one in ids),
     ]
 
 
 CALL_MESSAGES = _called_before(QUESTION, "Oslo", "Bergen")
 """Two calls at once, as models make them, each with its result."""
+EMPTY_CALL_MESSAGES = _called_before(QUESTION, "Oslo", first=3, text="")
+"""A call beside an empty text, as the Vercel AI SDK sends it back; others send none."""
 EARLIER_CALLS = [
     *_called_before("How is the sky in Lima, and in Quito?", "Lima", "Quito"),
     {"role": "assistant", "content": "The sky is clear there."},

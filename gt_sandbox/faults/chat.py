@@ -513,6 +513,18 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "empty-texts-beside-calls-refused",
+        "A chat whose earlier tool call has an empty text beside it, as the Vercel AI SDK sends it back, is refused.",
+        respond_with(
+            lambda request: (
+                has_role("assistant")(request) and any(one.get("content") == "" for one in request.messages)
+            ),
+            error_response(400, "messages: text content blocks must be non-empty."),
+        ),
+        caught_by="chat.message_forms",
+        breaks=("R1",),
+    ),
+    fault(
         "tool-call-without-id",
         "A tool call has no id to answer it by.",
         _change_calls(lambda call: call.pop("id")),
