@@ -306,7 +306,8 @@ def errors_in(response: Response) -> Iterator[str]:
     """The error objects in a 2xx answer, streamed or not."""
     for body in bodies_in(response):
         if error := error_inside(body):
-            yield shortened(str(error), _LONGEST_QUOTE)
+            said = error.get("message") if isinstance(error, dict) else None
+            yield shortened(str(said or error), _LONGEST_QUOTE)
 
 
 def error_inside(body: Mapping[str, Any]) -> Any:

@@ -171,6 +171,10 @@ async def continuity(probe: Probe) -> None:
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
     await _expect_streamed(probe, talk)
+    if talk.apart is not None:
+        expected = f"a streamed chat that asks for its usage knows the code word ({talk.facts[0]})"
+        found = f"{TRIES} streams without it, which streams without stream_options know"
+        probe.fail(expected, found, talk.apart.exchange, remedy=_GO_ON, cause="conversation:left by usage")
     elsewhere, _ = await both(
         _ask_unversioned(probe, talk, conversation),
         together(
@@ -381,7 +385,7 @@ async def _expect_recall_as_asked(probe: Probe, conversation: str, fact: str) ->
             f"a later chat with a system message and tools knows what a streamed one said ({fact})",
             f"{TRIES} answers without it, which chats without these know",
             found.exchange,
-            remedy="Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds.",
+            remedy=_GO_ON,
         )
 
 
@@ -475,6 +479,7 @@ _BESIDES: dict[str, Any] = {**_USER, "temperature": 0.2, "tools": [TOOL]}
 _BRIEFLY = "You answer in a few words."
 
 
+_GO_ON = "Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds."
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
 _KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."

@@ -336,10 +336,10 @@ async def client_batch(probe: Probe) -> None:
     probe.stop_if_failed()
     probe.must(
         alike > NEAR or varies,
-        f"a text gets one vector, wherever it stands among many (cosine over {NEAR})",
+        f"a text gets one vector, wherever it is among many (cosine over {NEAR})",
         f"the last text, which is the first again, gets another one: cosine {alike:.2f}",
         exchange,
-        remedy="Have the model's server embed each text of a request by itself: what stands beside it must not show.",
+        remedy="Have the model's server embed each text of a request by itself: what is beside it must not show.",
         cause="embeddings:beside others",
     )
     probe.stop_if_failed()
