@@ -40,7 +40,6 @@ _KEPT_TOO = "kept of a streamed chat"
 PLANTED = "what another key says in it"
 PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
 _STRANGERS = 2
-_FEW = 2
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,10 @@ async def hold_talk(probe: Probe) -> Talk:
         more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
         tells = chat_in(probe, conversation, more, stream=True)
         as_most = requests.with_fields(tells, {"stream_options": {"include_usage": True}})
-        streamed, apart = await ask_for(probe, as_most, first, tries=_FEW), None
+        streamed, apart = await ask_for(probe, as_most, first), None
         if not streamed.knows:
             with_usage, streamed = streamed, await ask_for(probe, tells, first)
-            if streamed.knows and with_usage.answered:
-                with_usage = await ask_for(probe, as_most, first)
-                apart = with_usage if with_usage.answered and not with_usage.knows else None
+            apart = with_usage if streamed.knows and with_usage.answered else None
         if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
             streamed = await ask_for(probe, chat_in(probe, conversation, QUESTION, stream=True), first)
         plain = None if streamed.knows else await ask_for(probe, chat_in(probe, conversation, QUESTION), first)

@@ -66,10 +66,14 @@ _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
-_EVERY_QUESTION = (
+_EVERY_IN_ASCII = (
     f"{_SECOND_QUESTION} What is the name of the weaver that I gave you? What is the name of the baker that I gave you?"
 )
-"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another."""
+_EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
+"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another.
+
+A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
+"""
 _OK = "Reply with the word ok."
 _FAILS = 500
 
@@ -338,14 +342,37 @@ async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
     First as it is asked without the conversation, since a cache may not look at the header.
     """
     asked = _as_clients_ask(probe, conversation)
-    if _is_refused(await probe.send(asked)):
-        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation)
+    exchange = await probe.send(asked)
+    if exchange.response is not None and not exchange.response.succeeded:
+        in_ascii = _as_clients_ask(probe, conversation, _EVERY_IN_ASCII)
+        if await _expect_letters_stored(probe, exchange, in_ascii):
+            asked = in_ascii
+        elif exchange.response.refused:
+            asked = plain_chat(probe, _EVERY_IN_ASCII, conversation=conversation)
     plain = await ask_for(probe, asked, fact, tries=1)
     if plain.answered and not plain.knows:  # several questions at once may be too much for the model
         plain = await ask_for(probe, chat_in(probe, conversation, _SECOND_QUESTION), fact)
         if plain.knows:
             await _expect_recall_as_asked(probe, conversation, fact)
     return plain
+
+
+async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Request) -> bool:
+    """Record letters at which a chat fails in a conversation alone; whether there are such.
+
+    Letters that are not taken outside of a conversation either are the finding of another check.
+    """
+    there, outside = await probe.send_all([in_ascii, _as_clients_ask(probe)])
+    taken = [one.response is not None and one.response.succeeded for one in (there, outside)]
+    if all(taken) and exchange.response is not None:
+        probe.fail(
+            "a chat of the conversation takes letters beyond ASCII, emoji too, as one without the header does",
+            f"{describe(exchange.response)}; the same chat without such letters is answered",
+            exchange,
+            remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
+            cause="conversation:letters",
+        )
+    return all(taken)
 
 
 def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
@@ -420,7 +447,7 @@ async def _expect_stateless(probe: Probe, talk: Talk) -> None:
         [requests.with_fields(request, form) if form else request for form in forms]
     )
     if _is_refused(first):
-        request = plain_chat(probe, _EVERY_QUESTION)
+        request = plain_chat(probe, _EVERY_IN_ASCII)
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
