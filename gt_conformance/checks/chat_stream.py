@@ -83,10 +83,10 @@ async def streams(probe: Probe) -> None:
     _framing(probe, exchange, response, stream)
     for text in stream.malformed[:3]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
-    _chunks(probe, exchange, stream)
+    of_shape = _chunks(probe, exchange, stream)
     if not any(map(error_inside, stream.chunks)):
         # An error explains why no more came.
-        _content(probe, exchange, stream)
+        _content(probe, exchange, stream, of_shape=of_shape)
         _end(probe, exchange, stream)
     _finish(probe, exchange, stream)
     if probe.parameters.stream_usage:
@@ -179,7 +179,8 @@ def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Strea
             probe.advise(f"{found}; OpenAI's SDKs stop there", exchange)
 
 
-def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> bool:
+    """Whether all chunks hold what clients read: else that is why they give no text."""
     rules = schema.load("wire/chat-completion-chunk")
     noted: set[str] = set()
     for chunk in stream.chunks:
@@ -198,11 +199,12 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
             for error in rules.errors(chunk, at="#/$defs/published"):
                 text = f"OpenAI's published shape of a chunk: {describe_error(error)}"
                 probe.advise(text, exchange, at=place_of(error))
+    return not noted
 
 
-def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+def _content(probe: Probe, exchange: Exchange, stream: Stream, *, of_shape: bool) -> None:
     carrying = any(brings_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
-    if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
+    if not carrying and of_shape and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
     _expect_pieces(probe, exchange, stream)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
