@@ -256,9 +256,11 @@ _SCHEMAS: tuple[dict[str, Any], ...] = (
     {"type": "object", "properties": {"path": _PATH}, "required": ["path"]},
     {"type": "object", "properties": {}},
     {
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "type": "object",
         "properties": {
             "path": _PATH,
+            "owner": {"type": ["string", "null"]},
             "kind": {"type": "string", "enum": ["file", "folder"], "default": "file"},
             "until": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
             "lines": {"type": "array", "items": {"type": "object", "properties": {"at": {"type": "integer"}}}},
@@ -267,7 +269,10 @@ _SCHEMAS: tuple[dict[str, Any], ...] = (
         "additionalProperties": False,
     },
 )
-"""Forms of parameters that agents and the servers of their tools send: plain, none at all, and nested."""
+"""Forms of parameters that agents and the servers of their tools send: plain, none at all, and nested.
+
+The servers' own packages write them: MCP's for TypeScript names the draft, and a value that may be null by its types.
+"""
 
 
 def _numbered_tool(number: int) -> dict[str, Any]:
