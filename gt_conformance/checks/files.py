@@ -45,11 +45,13 @@ from gt_conformance.checks._resources import (
     writes_dataset,
 )
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     Address,
     Ids,
     Tried,
     at_address,
     expect_shut,
+    find_hole_behind,
     hole,
     places,
     surface_of,
@@ -117,6 +119,10 @@ async def needs_conversation(probe: Probe) -> None:
     )
     let_in = [case for case, exchange in zip(asked, exchanges, strict=False) if lets_in(exchange.response)]
     remedy, cause = (KEEP_CONVERSATIONS, CONVERSATIONS_OPEN) if let_in == [_FOREIGN] else (None, "")
+    if let_in == [_FOREIGN]:
+        into_it = exchanges[list(asked).index(_FOREIGN)]
+        if to_anybody := await find_hole_behind(probe, Route.CONVERSATION_FILES, into_it):
+            remedy, cause = AUTHENTICATE, to_anybody
     for case, exchange in zip(asked, exchanges, strict=False):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False, remedy=remedy, cause=cause)
@@ -362,8 +368,20 @@ async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known:
         return
     if named is not None and read_in(polled.last.response, file_id_in) == file_id:
         probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
+    if ended in _FINAL and state != ended:
+        later = await probe.send(polled.last.request, again=len(polled.exchanges))
+        if (read_in(later.response, state_in) or "").lower() == state:
+            cause = "processing:failed" if ended == "failed" else "processing:not final"
+            expected, found = "the state in which a file's processing ended stays", f"{ended}, then {state}"
+            probe.fail(expected, found, later, remedy=_END_ONCE, cause=cause)
+            return
     if ended in _FINAL:
         probe.must(state == ended, _ALIAS, f"its state is {state} where GET /v1/files/{{id}} has {ended}", alias)
+
+
+_END_ONCE = (
+    "Have the tenant show ready and failed only once nothing more is done to the file: callers stop polling there."
+)
 
 
 async def _ask_alias(probe: Probe, file_id: str, polled: Polled) -> Exchange:

@@ -21,6 +21,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._refusal import block_unanswered, expect_reason, fail_refusal
 from gt_conformance.checks._resources import unrelated_keys
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     IN_CONVERSATION,
     Address,
     Ids,
@@ -81,7 +82,7 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 @check(
     "key.required",
     claim="No route answers without a valid bearer key, by whatever address it is reached.",
-    remedy="Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only.",
+    remedy=AUTHENTICATE,
     source="GT API reference, Bearer authentication",
     clauses=("A1", "A2", "A3", "M7"),
     acts=Actor.TENANT,

@@ -50,6 +50,10 @@ def _rename(response: Response) -> Response:
     return response.with_json({**response.json, "id": given}).with_header(CONVERSATION_HEADER, given)
 
 
+def _asks_for_usage(request: Request) -> bool:
+    return is_stream(request) and bool((request.fields.get("stream_options") or {}).get("include_usage"))
+
+
 def _is_in_conversation(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
@@ -243,6 +247,29 @@ FAULTS = (
         ),
         caught_by="conversation.create",
         breaks=("V2",),
+    ),
+    fault(
+        "streams-with-usage-leave-their-conversation",
+        "A streamed chat that asks for its usage, as most clients do, does not look at the conversation that it names.",
+        change_scopes(
+            lambda scope, request: (
+                with_request_header(scope, CONVERSATION_HEADER, None) if _asks_for_usage(request) else scope
+            )
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C6",),
+    ),
+    fault(
+        "emoji-in-conversations-500",
+        "A chat in a conversation fails at a character of four bytes in UTF-8: what stores it keeps three.",
+        respond_with(
+            lambda request: (
+                _is_in_conversation(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
+            ),
+            error_response(500, "Incorrect string value"),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5", "C1"),
     ),
     fault(
         "streams-forget-the-conversation",

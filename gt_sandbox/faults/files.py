@@ -57,6 +57,20 @@ def _forget_at_first(_: Secrets) -> MiddlewareFactory:
     return change_responses(is_file_state, change)
 
 
+def _fail_at_first(_: Secrets) -> MiddlewareFactory:
+    """The first time that a file's state is asked for, it is failed."""
+    asked: set[str] = set()
+
+    def change(request: Request, response: Response) -> Response:
+        file_id = request.path.rpartition("/")[2]
+        if not response.succeeded or file_id in asked:
+            return response
+        asked.add(file_id)
+        return response.with_json({**response.json, "status": "failed"})
+
+    return change_responses(is_file_state, change)
+
+
 def _forget_when_ready(_: Secrets) -> MiddlewareFactory:
     """A file whose state was ready once is not known any more."""
     done: set[str] = set()
@@ -354,6 +368,13 @@ FAULTS = (
         "uploads-fail",
         "The processing of an upload ends in failed.",
         change_json(is_file_state, lambda body: body.update(status="failed")),
+        caught_by="upload.dataset_ready",
+        breaks=("F1",),
+    ),
+    fault(
+        "uploads-fail-until-a-retry",
+        "The state of an upload is failed until its processing is tried again, and then ready.",
+        with_secrets(_fail_at_first),
         caught_by="upload.dataset_ready",
         breaks=("F1",),
     ),
