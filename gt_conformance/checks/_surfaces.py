@@ -355,7 +355,7 @@ async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
     asked = [(tried.surface, at) for at in dict.fromkeys((Address.VERSIONED, tried.address))]
     if (tried.surface.id, tried.address) == IN_CONVERSATION:  # a stream there: is it so of any stream?
         asked.insert(0, (surface_of("chat_stream"), Address.VERSIONED))
-    for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, "to any key")):
+    for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, _TO_ANY_KEY)):
         for surface, at in asked:
             [other] = await try_all(probe, [(surface, at)], None, presentation, ids)
             if other.is_open:
@@ -415,6 +415,34 @@ async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
     because = name_finding(cause.partition(":")[0], cause)
     probe.block(f"{what} is answered, as it is to anybody: that is a hole of its own", "", because=because)
     return True
+
+
+async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
+    """Whether what is refused as not found is so to a key that nobody looked at; then it is blocked by that hole.
+
+    A chat in a conversation is refused for the conversation alone where chats are open to anybody, and what is another
+    key's wherever any key is taken.
+    """
+    response = tried.exchange.response
+    if response is None or response.status != _NOT_FOUND:
+        return False
+    cause = None
+    if tried.surface.id == IN_CONVERSATION[0]:
+        plain = surface_of("chat_stream" if tried.address is Address.UNVERSIONED else "chat")
+        cause = await find_hole(probe, replace(tried, surface=plain), ids)
+    if cause is None:
+        listing = replace(tried, surface=surface_of("models"), address=Address.VERSIONED)
+        any_key = hole(Address.VERSIONED, _TO_ANY_KEY)
+        cause = any_key if await find_hole(probe, listing, ids) == any_key else None
+    if cause is None:
+        return False
+    because = name_finding(cause.partition(":")[0], cause)
+    probe.block(f"{what} is not found, and nobody looked at the key: that is a hole of its own", "", because=because)
+    return True
+
+
+_NOT_FOUND = 404
+_TO_ANY_KEY = "to any key"
 
 
 def hole(address: Address, state: str) -> str:
