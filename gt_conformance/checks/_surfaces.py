@@ -179,6 +179,7 @@ SURFACES = (
 
 _FORMS = ("chat_stream", "conversation_chat", "file_alias")
 WITHOUT_A_KEY = "without a key"
+_TO_ANY_KEY = "to any key"
 AUTHENTICATE = (
     "Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only."
 )
@@ -351,7 +352,7 @@ async def try_or_block(
         return blocked
 
 
-_NOBODYS = ((Presentation.NONE, WITHOUT_A_KEY), (Presentation.MADE_UP, "to any key"))
+_NOBODYS = ((Presentation.NONE, WITHOUT_A_KEY), (Presentation.MADE_UP, _TO_ANY_KEY))
 
 
 async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
@@ -441,6 +442,33 @@ async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
     because = name_finding(cause.partition(":")[0], cause)
     probe.block(f"{what} is answered, as it is to anybody: that is a hole of its own", "", because=because)
     return True
+
+
+async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
+    """Whether what is refused as not found is so to a key that nobody looked at; then it is blocked by that hole.
+
+    A chat in a conversation is refused for the conversation alone where chats are open to anybody, and what is another
+    key's wherever any key is taken.
+    """
+    response = tried.exchange.response
+    if response is None or response.status != _NOT_FOUND:
+        return False
+    cause = None
+    if tried.surface.id == IN_CONVERSATION[0]:
+        plain = surface_of("chat_stream" if tried.address is Address.UNVERSIONED else "chat")
+        cause = await find_hole(probe, replace(tried, surface=plain), ids)
+    if cause is None:
+        listing = replace(tried, surface=surface_of("models"), address=Address.VERSIONED)
+        any_key = hole(Address.VERSIONED, _TO_ANY_KEY)
+        cause = any_key if await find_hole(probe, listing, ids) == any_key else None
+    if cause is None:
+        return False
+    because = name_finding(cause.partition(":")[0], cause)
+    probe.block(f"{what} is not found, and nobody looked at the key: that is a hole of its own", "", because=because)
+    return True
+
+
+_NOT_FOUND = 404
 
 
 def hole(address: Address, state: str) -> str:

@@ -413,15 +413,23 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     if any(becomes.values()):
         # What the model does not read may be anything: other letters in the place of these tell.
-        marked = [mark(_OTHERS[text], probe.run_id, probe.credential.name) for text in _SPOILT]
-        read = [not _is_same(as_it_is, vector) for vector in await _embed(probe, form, marked)]
-        becomes = {how: found and told for (how, found), told in zip(becomes.items(), read, strict=True)}
+        marked = [mark(text, probe.run_id, probe.credential.name) for text in (*_OTHERS.values(), *_OTHER_SIGNS)]
+        vectors = await _embed(probe, form, marked)
+        read = [not _is_same(as_it_is, vector) for vector in vectors[: len(_OTHERS)]]
+        signs = dict(zip(_OTHER_SIGNS, vectors[len(_OTHERS) :], strict=True))
+        told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
+        becomes = {how: found and shows for (how, found), shows in zip(becomes.items(), told, strict=True)}
     least = least_cosine(vectors[0], vectors[-1], _SAME)
     becomes["other letters than those of its JSON escapes"] = cosine(escaped, as_it_is) <= least
     for how in (how for how, found in becomes.items() if found):
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
+
+
+def _is_sign(text: str, vector: Sequence[float], signs: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a text has a sign in place of the emoji alone, and the model reads each sign as what parts two words."""
+    return text in _SIGNS and all(_is_same(vector, other) for other in signs.values())
 
 
 def many(probe: Probe, encoding_format: str) -> Request:
@@ -483,6 +491,9 @@ _OTHERS = {
     for spoilt in _SPOILT
 }
 """The same text with other letters in the place of those that each of them lacks."""
+_SIGNS = {_LETTERS.replace("🚀", sign) for sign in ("?", "??")}
+_OTHER_SIGNS = tuple(_LETTERS.replace("🚀", sign) for sign in ("!", " "))
+"""An emoji is a sign and no letter: there are models to which words are letters and digits, and the rest is a space."""
 
 
 _WHOLE = _MANY - 3 - len(_SPOILT)

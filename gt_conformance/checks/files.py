@@ -59,12 +59,20 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import describe, lets_in
-from gt_conformance.checks.knowledge import IN_CONVERSATION, READY_CHECKS, STORE_NOTHING, expect_unknown, stated_by
+from gt_conformance.checks.knowledge import (
+    BOUND,
+    IN_CONVERSATION,
+    READY_CHECKS,
+    STORE_NOTHING,
+    expect_unknown,
+    is_told,
+    stated_by,
+)
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -149,7 +157,13 @@ async def needs_conversation(probe: Probe) -> None:
             model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
         )
         what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
-        await expect_unknown(asked_by, request, stated, what, remedy=STORE_NOTHING)
+        remedy = STORE_NOTHING
+        if own.id is not None and await is_told(asked_by, request, stated):
+            # The file that its own conversation took states the same: does every chat know that one?
+            outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
+            if await is_told(asked_by, replace(request, headers=outside), stated):
+                what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
+        await expect_unknown(asked_by, request, stated, what, remedy=remedy)
 
 
 @check(

@@ -31,6 +31,7 @@ from gt_conformance.checks._surfaces import (
     find_hole,
     hole,
     is_explained,
+    is_open_elsewhere,
     places,
     plainly,
     real_ids,
@@ -235,6 +236,8 @@ async def _judge_dead(
         return
     what = f"{tried.surface.named(tried.address)} {state}"
     if not tried.is_open:
+        if probe.check.id != "key.required" and await is_open_elsewhere(probe, tried, what, ids):
+            return
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
             await _expect_dead(
                 probe, tried.exchange, what, any_refusal=state in {*_MISREAD.values(), *_ELSEWHERE.values()}

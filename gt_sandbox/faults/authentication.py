@@ -256,6 +256,13 @@ FAULTS = (
         breaks=("A1", "A3"),
     ),
     fault(
+        "chats-take-anybody",
+        "Chats need no key: whoever has none that is alive is taken for a key without a conversation.",
+        use_key_where(lambda request, secrets: CHAT(request) and not is_live(request, secrets), "FULL"),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "any-key-taken-in-streams",
         "Whatever looks like a key is taken in streamed chats.",
         use_key_where(lambda request, secrets: is_stream(request) and _is_unknown(request, secrets), "FULL"),

@@ -13,8 +13,10 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    IMAGES,
     MODELS,
     SPEECH,
+    TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -27,6 +29,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_scopes,
     change_successes,
+    combine,
     delay,
     error_response,
     is_dataset_upload,
@@ -41,6 +44,7 @@ from gt_sandbox.middleware import (
     with_request_header,
     with_secrets,
 )
+from gt_sandbox.tenant_file import with_markers
 
 
 def _rename(response: Response) -> Response:
@@ -146,6 +150,18 @@ def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFact
     """Refuse some requests of one key, ``APP`` say."""
     return with_secrets(
         lambda secrets: refuse(lambda request: wanted(request) and is_live(request, secrets, key), refusal)
+    )
+
+
+def _gain_a_name(secrets: Secrets) -> MiddlewareFactory:
+    """APP lists another key's alias, and uses it."""
+
+    def is_of_app(wanted: Predicate) -> Predicate:
+        return lambda request: wanted(request) and is_live(request, secrets, "APP")
+
+    return combine(
+        change_json(is_of_app(MODELS), lambda body: body["data"].append(model_entry("desk-assistant"))),
+        change_requests(is_of_app(CHAT), lambda body: body.replace(b"desk-assistant", ALIAS.encode())),
     )
 
 
@@ -344,6 +360,27 @@ FAULTS = (
         use_key(lambda request, secrets: "FULL" if SPEECH(request) and is_live(request, secrets, "APP") else None),
         caught_by="key.scope_enforced",
         breaks=("K5", "A5", "K14"),
+    ),
+    fault(
+        "conversation-keys-gain-every-scope",
+        "A conversation key may do all that an inference key may, and not just what its linked one may.",
+        use_key(
+            lambda request, secrets: (
+                "FULL"
+                if (SPEECH(request) or TRANSCRIPTIONS(request) or IMAGES(request)) and is_live(request, secrets, "APP")
+                else None
+            )
+        ),
+        tenant_file=with_markers,
+        caught_by="key.scope_enforced",
+        breaks=("K5", "A5"),
+    ),
+    fault(
+        "conversation-keys-gain-a-name",
+        "A conversation key lists a name that its linked inference key is not allowed, and may use it.",
+        with_secrets(_gain_a_name),
+        caught_by="conversation.inherits",
+        breaks=("K4",),
     ),
     fault(
         "conversation-keys-lose-the-dataset",

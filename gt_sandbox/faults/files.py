@@ -227,27 +227,32 @@ def _answer_by_key(wanted: Predicate, *, whole: bool) -> Callable[[Secrets], Mid
     return make
 
 
-def _say_to_stateless(_: Secrets) -> MiddlewareFactory:
-    """What a key uploads into its conversations is put before its chats that name none."""
-    said: dict[str, list[str]] = {}
+def _say_uploaded(*, to_everybody: bool) -> Callable[[Secrets], MiddlewareFactory]:
+    """What a key uploads into its conversations is put before its chats that name none, or before every chat."""
 
-    async def say(call: Call) -> None:
-        request = call.request
-        if CONVERSATION_FILES(request):
-            response = await call.response()
-            if response.succeeded:
-                stated = [one.decode() for one in _SENTENCE.findall(request.body)]
-                said.setdefault(request.secret, []).extend(stated)
-            await call.respond(response)
-        elif CHAT(request) and not request.header(CONVERSATION_HEADER) and request.secret in said:
-            before = [{"role": "system", "content": " ".join(said[request.secret])}]
-            body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
-            scope = with_request_header(call.scope, "content-length", str(len(body)))
-            await replace(call, receive=replay_body(body, call.receive)).forward(scope)
-        else:
-            await call.forward()
+    def make(_: Secrets) -> MiddlewareFactory:
+        said: dict[str, list[str]] = {}
 
-    return per_call(say)
+        async def say(call: Call) -> None:
+            request = call.request
+            reader = "" if to_everybody else request.secret
+            if CONVERSATION_FILES(request):
+                response = await call.response()
+                if response.succeeded:
+                    stated = [one.decode() for one in _SENTENCE.findall(request.body)]
+                    said.setdefault(reader, []).extend(stated)
+                await call.respond(response)
+            elif CHAT(request) and (to_everybody or not request.header(CONVERSATION_HEADER)) and reader in said:
+                before = [{"role": "system", "content": " ".join(said[reader])}]
+                body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
+                scope = with_request_header(call.scope, "content-length", str(len(body)))
+                await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+            else:
+                await call.forward()
+
+        return per_call(say)
+
+    return make
 
 
 _SENTENCE = re.compile(rb"The [^.\n]+ is called [a-z0-9-]+\.")
@@ -486,8 +491,15 @@ FAULTS = (
     fault(
         "conversation-files-known-without-it",
         "What a key uploads into a conversation is known to its chats that name no conversation.",
-        with_secrets(_say_to_stateless),
+        with_secrets(_say_uploaded(to_everybody=False)),
         caught_by="upload.dataset_known",
+        breaks=("A8",),
+    ),
+    fault(
+        "conversation-files-known-to-everybody",
+        "What is uploaded into a conversation is known to every chat.",
+        with_secrets(_say_uploaded(to_everybody=True)),
+        caught_by="upload.needs_conversation",
         breaks=("A8",),
     ),
     fault(
