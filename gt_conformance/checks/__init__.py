@@ -84,6 +84,7 @@ from gt_conformance.checks._wording import (
     place_asked,
     says_budget,
     says_no_key,
+    without_ids,
 )
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
@@ -192,4 +193,5 @@ __all__ = [
     "tell",
     "tenant_call",
     "text_in",
+    "without_ids",
 ]
