@@ -13,6 +13,7 @@ from gt_conformance.checks._check import Check
 from gt_conformance.checks._probe import LABEL_REMEDY, Probe, Violation
 from gt_conformance.checks._refusal import NOT_REACHED
 from gt_conformance.checks._wording import (
+    SEND_JSON,
     describe,
     describe_failure,
     explain_answer,
@@ -31,7 +32,6 @@ KEY_REFUSED = frozenset({401, 403})
 _FAILS = 500
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
-_JSON_ALONE = "Have the tenant, and every proxy before it, send JSON alone and whole: clients read nothing else."
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
 MUST_BE_REFUSED = "a 4xx, since this route cannot exist: else a refusal proves nothing"
 """Where that fails it is no key's trouble, and one cause for all of them."""
@@ -111,7 +111,7 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
         except NotJson as error:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
             if response.media_type == "application/json" and '"data"' in response.plain:
-                remedy = _JSON_ALONE
+                remedy = SEND_JSON
         else:
             return []
     acts = Actor.TENANT if response is not None and _fails_itself(response) else None

@@ -36,6 +36,7 @@ from gt_conformance.together import together
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 _CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
+_UNREADABLE = "a body that is no JSON"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -137,7 +138,7 @@ class Outage:
         violations = tuple(_explained_by(item, cause) for item, cause in causes if cause is None or not cause.blocker)
         limits = dict.fromkeys(cause.blocker for _, cause in causes if cause is not None and cause.blocker is not None)
         blockers = tuple(replace(item, because=self.reason_of(item)) for item in result.blockers)
-        if found := self.find(result):
+        if not all(item.because for item in blockers) and (found := self.find(result)):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
         return result.amended(violations, (*limits, *blockers))
 
@@ -170,7 +171,7 @@ class Outage:
         unsteady = (self.unsteady[_words(one)] for one in found if _goes_wrong(one) and _words(one) in self.unsteady)
         if cause := next(unsteady, None):
             return cause.finding
-        failed = (one for one in found if _ended(one) and not (one.response is not None and one.response.succeeded))
+        failed = (one for one in found if _ended(one) and (not _succeeded(one) or _is_cut(one)))
         causes = (self.causes.get((_words(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
@@ -315,8 +316,8 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
     """
     response = failures[0].exchange.response
-    if words == _CUT:
-        cause = Cause(finding_of("", f"outage:{_CUT}", shared=True), _SEND_WHOLE)
+    if words in _OF_BODY:
+        cause = Cause(finding_of("", f"outage:{words}", shared=True), _OF_BODY[words])
         return {(words, one.place): cause for one in failures}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
     if response is not None and response.status == HTTPStatus.UNAUTHORIZED and len(answers) < _REFUSED_ALIKE:
@@ -435,6 +436,12 @@ _SEND_WHOLE = (
     "Have the tenant, and every proxy before it, send each answer whole, and within limits.timeout_s: several routes "
     "send bodies that are cut short."
 )
+_OF_BODY = {
+    _CUT: _SEND_WHOLE,
+    _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
+    "characters escaped: several routes send whole bodies that are no JSON.",
+}
+"""What to do about bodies that cannot be read, by how that is said."""
 
 
 def is_failure(exchange: Exchange) -> bool:
@@ -447,6 +454,10 @@ def is_failure(exchange: Exchange) -> bool:
 def _ended(exchange: Exchange) -> bool:
     """Whether it came to something that is the tenant's: an answer, or none."""
     return exchange.response is not None or exchange.failure in _SILENT
+
+
+def _succeeded(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.succeeded
 
 
 def _fails(exchange: Exchange) -> bool:
@@ -527,7 +538,8 @@ def _words(exchange: Exchange) -> str:
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
-        return _PAGE if response.looks_like_html else _CUT
+        is_closed = response.media_type != "text/event-stream" and response.body.rstrip().endswith((b"}", b"]"))
+        return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else _CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 
