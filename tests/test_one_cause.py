@@ -17,6 +17,7 @@ from gt_sandbox.middleware import (
     change_chunks,
     change_headers,
     change_json,
+    change_requests,
     change_responses,
     combine,
     error_response,
@@ -77,6 +78,14 @@ def test_what_spoils_every_answer_alike_is_one_finding(middleware: MiddlewareFac
     assert words in line
 
 
+def test_control_characters_within_texts_are_one_finding_that_speaks_of_no_cut() -> None:
+    """The bodies are whole: what has a text of several words is no JSON, and the model is not blamed for it."""
+    unescape = change_responses(is_whole, lambda _, one: one.with_body(one.body.replace(b" ", b"\v")))
+    lines = found(judged(unescape, every=True))
+    assert all("control characters escaped" in line for line in lines), lines
+    assert len(lines) == 1
+
+
 def test_an_instance_whose_answers_are_empty_is_one_finding() -> None:
     """Now and then a success has no body, whatever was asked for."""
     lines = [line for line in found(judged(every_third_is_empty(), every=True)) if line.startswith("violates")]
@@ -93,6 +102,27 @@ def test_routes_that_are_switched_off_are_one_finding() -> None:
     """The refusal says so itself, whichever key asks: conversations and datasets are one."""
     [line] = found(judged(refuse(is_of_gt, error_response(403, "Feature disabled"))))
     assert "Switch on in the tenant what it says is off" in line
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (error_response(403, "Forbidden"), "open GT's own routes to the keys that may use them"),
+        (error_response(404, "Not Found"), "serve POST /api/tenant/v1/conversations"),
+    ],
+    ids=["forbidden", "not found"],
+)
+def test_routes_of_gt_that_are_all_refused_are_one_finding(refusal: Response, words: str) -> None:
+    """However general the words are: nothing of GT's own answers, and the dataset of the tenant file is not blamed."""
+    [line] = found(judged(refuse(is_of_gt, refusal)))
+    assert line.startswith("violates")
+    assert words in line
+
+
+def test_bodies_that_do_not_arrive_are_one_finding() -> None:
+    """Each route says in its own way what is missing: JSON, or a part of a form."""
+    [line] = found(judged(change_requests(lambda request: request.method == "POST", lambda _: b"")))
+    assert "Find what keeps the bodies of requests from the tenant" in line
 
 
 @pytest.mark.parametrize(
@@ -138,7 +168,7 @@ def test_what_stands_around_json_is_not_blamed_on_the_address(before: bytes, beh
         return response if response.json is None else response.with_body(before + response.body + behind)
 
     [line] = found(judged(change_responses(is_whole, surround)))
-    assert "send JSON alone and whole" in line
+    assert "send JSON alone, whole and in UTF-8" in line
 
 
 def test_a_method_that_a_gateway_refuses_is_not_blamed_on_the_address() -> None:

@@ -79,6 +79,9 @@ switched off, as they say.
 """
 _SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
 """What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
+_OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
+"""The routes that OpenAI's API does not have."""
+_OF_BODIES_LOST = frozenset({400, 411, 415, 422})
 _OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
@@ -131,6 +134,8 @@ class Outage:
     """The finding of what answers with a 5xx or not at all, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
+    is_gt_closed: bool = False
+    """Whether nothing that GT's own routes were asked for was answered: one part of the tenant serves them."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
@@ -154,8 +159,10 @@ class Outage:
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
             of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
             found = next(of_bodies, found)
-        if not found and exchange.response is not None and exchange.response.status in _NOT_SERVED:
-            found = next((finding for (same, _), finding in self.due.items() if same == words), "")
+        is_own = self.is_gt_closed and found == blocker.finding
+        if (not found or is_own) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
+            alike = (finding for (same, _), finding in self.due.items() if same == words)
+            found = next((one for one in alike if not is_own or one.startswith(_ANSWER)), "")
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 
@@ -205,6 +212,7 @@ async def find_outage(
     by_words: dict[str, list[_Failure]] = defaultdict(list)
     for failure in found:
         by_words[failure.words].append(failure)
+    is_gt_closed = _is_gt_closed(exchanges)
     causes: dict[tuple[str, str], Cause] = {}
     unsteady: dict[str, Cause | None] = {}
     for words, failures in by_words.items():
@@ -213,7 +221,8 @@ async def find_outage(
         elif words == _PAGE:
             continue  # at all times: what such pages are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
-            causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
+            causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
+    causes |= _without_bodies(found, exchanges)
     named = _named(unsteady, found, exchanges)
     causes |= {
         (words, place): cause
@@ -240,7 +249,7 @@ async def find_outage(
     }
     renamed |= mistaken
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
-    outage = Outage(exchanges, causes, renamed, named, failing, due)
+    outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
 
 
@@ -310,7 +319,28 @@ def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[s
     return {(words, one.place): Cause(address.finding, address.remedy or "") for one in failures}
 
 
-def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+def _is_gt_closed(exchanges: Exchanges) -> bool:
+    asked = [one for one in exchanges.values() if one.request.is_due and _OF_GT.search(one.request.path)]
+    return len({_place(one) for one in asked}) > 1 and not any(map(_succeeded, asked))
+
+
+def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tuple[str, str], Cause]:
+    """What is refused because no body arrives, since no route that takes one answers: each says so otherwise."""
+    asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
+    failures = [one for one in found if one.exchange.request.method == "POST" and one.exchange.request.is_due]
+    places = list(dict.fromkeys(one.place for one in failures))
+    statuses = {one.exchange.response.status for one in failures if one.exchange.response is not None}
+    if any(map(_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < _REFUSED_ALIKE:
+        return {}
+    remedy = (
+        "Find what keeps the bodies of requests from the tenant, or changes them (a proxy, a redirect, a limit): no "
+        f"POST is accepted: {', '.join(places)}. The first is refused with {failures[0].words}."
+    )
+    cause = Cause(finding_of("", "outage:no body arrives", shared=True), remedy)
+    return {(one.words, one.place): cause for one in failures}
+
+
+def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) -> dict[tuple[str, str], Cause]:
     """By place: the failure of a route that should have answered explains all others there, and those in same words.
 
     Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
@@ -325,29 +355,7 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     finding = finding_of("", f"outage:{words}", shared=True)
     places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
-        objects = response.status in _OBJECTIONS and reason not in _GENERIC
-        answers = {one.place: one for one in failures} if objects else answers
-        keys = {one.exchange.request.key for one in answers.values()}
-        is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
-        is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
-        is_of_method = response.status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-        is_off = _SAYS_OFF.search(reason) is not None
-        is_one = objects or is_right or is_unserved or is_off or is_of_method
-        if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
-            return _causes_of_alias(failures)
-        places = ", ".join(answers)
-        remedy = (
-            f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
-        )
-        if is_off:
-            remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
-        elif is_unserved:
-            remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
-        elif is_right:
-            remedy = (
-                f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
-            )
-        return {(words, place): Cause(finding, remedy) for place in answers}
+        return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
     if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
@@ -355,6 +363,39 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
+
+
+def _causes_of_refusals(
+    words: str, failures: Sequence[_Failure], answers: Mapping[str, _Failure], *, is_gt_closed: bool
+) -> dict[tuple[str, str], Cause]:
+    """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
+    status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
+    objects = status in _OBJECTIONS and reason not in _GENERIC
+    answers = {one.place: one for one in failures} if objects else answers
+    keys = {one.exchange.request.key for one in answers.values()}
+    is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
+    is_unserved = status in _NOT_SERVED and all(_AUDIO in place for place in answers)
+    is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
+    is_off = _SAYS_OFF.search(reason) is not None
+    is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
+    is_one = objects or is_right or is_unserved or is_off or is_of_method or is_of_gt
+    if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
+        return _causes_of_alias(failures)
+    finding = finding_of("", f"outage:{words}", shared=True)
+    places = ", ".join(answers)
+    remedy = f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
+    if is_off:
+        remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
+    elif is_unserved:
+        remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
+    elif is_of_gt:
+        remedy = (
+            "Have the tenant open GT's own routes to the keys that may use them, which one part of it serves: it "
+            f"refuses all that is asked of them, {places}."
+        )
+    elif is_right:
+        remedy = f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
+    return {(words, place): Cause(finding, remedy) for place in answers}
 
 
 def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
