@@ -128,12 +128,20 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
             by_types[types["due"], types["given"]].setdefault(item.finding, item)
     causes: dict[str, Cause] = {}
     for (due, given), items in by_types.items():
+        if (due, given) == ("text", "number"):
+            items |= {item.finding: item for item, one in found if _is_unknown_number(one)}
         if len(items) > 1:
             finding = finding_of("", f"answers:{given} for {due}", shared=True)
             first = next(iter(items.values())).found
             remedy = f"Have the tenant answer in OpenAI's shape. In several places it has {given} for a {due}: {first}"
             causes |= dict.fromkeys(items, Cause(finding, remedy))
     return causes or _without_keys(found)
+
+
+def _is_unknown_number(exchange: Exchange) -> bool:
+    """Whether nobody knows the number that was given as an id, so that it is asked for by that."""
+    is_refused = exchange.response is not None and exchange.response.refused
+    return is_refused and exchange.request.path.rpartition("/")[2].isdigit()
 
 
 def _without_keys(found: _Found) -> dict[str, Cause]:
