@@ -1,5 +1,6 @@
 """A gateway that spoils every answer alike, and an instance that spoils its own, are one finding each."""
 
+import re
 from dataclasses import replace
 from itertools import count
 
@@ -10,6 +11,7 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    MODELS,
     MiddlewareFactory,
     Request,
     Response,
@@ -212,3 +214,51 @@ def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -
 
     [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
     assert "In several places it has text for a number" in line
+
+
+def numbered(value: object) -> object:
+    """The same with a number in place of each id."""
+    if isinstance(value, dict):
+        return {key: hash(one) % 10**9 if key == "id" else numbered(one) for key, one in value.items()}
+    return [numbered(one) for one in value] if isinstance(value, list) else value
+
+
+def test_ids_that_are_numbers_are_one_finding_where_nobody_knows_the_number() -> None:
+    """Who asks for a file by the id that was given gets a 404 for the same reason."""
+    [line] = found(judged(replace_json(lambda request: not MODELS(request), numbered), every=True))
+    assert "In several places it has number for a text" in line
+
+
+def test_an_instance_that_lists_nothing_to_nobody_is_no_cache() -> None:
+    """An empty list is nobody's: the instance lets in who has no key, and the others do not."""
+    numbers = count(1)
+    nothing = json_response(200, {"object": "list", "data": []})
+
+    def is_every_second(request: Request) -> bool:
+        return MODELS(request) and not request.secret and next(numbers) % 2 == 1
+
+    [line] = found(judged(refuse(is_every_second, nothing), every=True))
+    assert "decide alike" in line
+
+
+def test_a_filter_that_writes_over_names_is_one_finding() -> None:
+    """In model lists, in the model of answers and in what is said in a conversation: the list is not the operator's."""
+
+    def mask(_: Request, response: Response) -> Response:
+        masked = re.sub(rb"[a-z]+-[a-z]+(?:-[a-z0-9]+)*", b"[REDACTED]", response.body)
+        return response if response.json is None else response.with_body(masked)
+
+    [line] = found(judged(change_responses(is_whole, mask), every=True))
+    assert "Find what puts '[REDACTED]' in place of published names" in line
+
+
+def test_answers_that_are_cut_at_a_size_are_one_finding() -> None:
+    """Vectors are no JSON then, and a sound has fewer bytes than it states."""
+
+    def cut(_: Request, response: Response) -> Response:
+        return response.with_body(response.body[:2048]) if response.succeeded else response
+
+    [line] = found(judged(change_responses(is_whole, cut), every=True))
+    assert "whatever its size" in line
+    assert "POST /embeddings" in line
+    assert "POST /audio/speech" in line

@@ -7,12 +7,13 @@ each route in another way, and is one cause. So is one mistake of type that is m
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Violation, finding_of
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, NotJson
 from gt_conformance.runner._mixing import route_of
-from gt_conformance.runner._outage import UNSTEADY
+from gt_conformance.runner._outage import CUT, UNSTEADY, words_of
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
@@ -22,6 +23,10 @@ _UNREADABLE = ("shape~", "body~", "needs~", "empty~")
 _WITH_THEM = ("audio~", "chat.streams~", "chat.streamed_tools~")
 _MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
 _TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
+_NAMED = re.compile(r"^model is '(?P<name>[^']+)'$")
+_BODY = "body~"
+_MEDIA_CUT = frozenset(finding_of("", cause, shared=True) for cause in ("audio:cut", "image:cut"))
+_CUT_ALIKE = 2
 _ID = re.compile(r"[^/]*\d[^/]*")
 
 
@@ -67,7 +72,9 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
     ]
     causes = _redirected(found) or _unreadable(found)
     if not causes:
-        causes = _of_one_type(found)
+        if (of_names := _of_names(found, exchanges)) is not None:
+            return of_names
+        causes = _cut_short(found) or _of_one_type(found)
         return Altered(causes, {}) if causes else None
     routes = {route_of(one): causes[item.finding].finding for item, one in found if item.finding in causes}
     answers = {
@@ -117,6 +124,55 @@ def _unreadable(found: _Found) -> dict[str, Cause]:
     )
     cause = Cause(finding_of("", "answers:altered", shared=True), remedy)
     return {item.finding: cause for item, _ in found if item.finding.startswith((*_UNREADABLE, *_WITH_THEM))}
+
+
+def _cut_short(found: _Found) -> dict[str, Cause]:
+    """What is cut short on several routes, whatever it is: JSON, sounds, images."""
+    known = [
+        (item, one)
+        for item, one in found
+        if item.finding in _MEDIA_CUT or (item.finding.startswith(_BODY) and words_of(one) == CUT)
+    ]
+    places = _routes(known)
+    if len(places) < _CUT_ALIKE:
+        return {}
+    remedy = (
+        "Have the tenant, and every proxy before it, send each answer whole, whatever its size: what several routes "
+        f"send is cut short, {', '.join(places)}."
+    )
+    return dict.fromkeys(
+        (item.finding for item, _ in known), Cause(finding_of("", f"outage:{CUT}", shared=True), remedy)
+    )
+
+
+def _of_names(found: _Found, exchanges: Mapping[str, Exchange]) -> Altered | None:
+    """A name that is no published one, in answers, their texts and lists alike: one thing writes it."""
+    said = {given["name"] for item, _ in found if (given := _NAMED.search(item.found)) is not None}
+    listed = {item.finding: name for item, one in found for name in said if _lists(one, name)}
+    if not listed:
+        return None
+    name = next(iter(listed.values()))
+    cause = Cause(
+        finding_of("", "answers:other names", shared=True),
+        f"Find what puts {name!r} in place of published names (a filter, a gateway, the tenant's list of agents): it "
+        "is in model lists as in the `model` of answers.",
+    )
+    in_texts = {
+        one.ref
+        for one in exchanges.values()
+        if one.response is not None and one.response.succeeded and one.response.body.count(name.encode()) > 1
+    }
+    same = {item.finding for item, one in found if one.ref in in_texts or f"model is {name!r}" == item.found}
+    return Altered(dict.fromkeys([*listed, *same], cause), dict.fromkeys(in_texts, cause.finding))
+
+
+def _lists(exchange: Exchange, name: str) -> bool:
+    response = exchange.response
+    if not exchange.request.path.endswith("/models") or response is None or not response.succeeded:
+        return False
+    with suppress(NotJson, LookupError, TypeError):
+        return any(one["id"] == name for one in response.json()["data"])
+    return False
 
 
 def _of_one_type(found: _Found) -> dict[str, Cause]:

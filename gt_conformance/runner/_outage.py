@@ -35,7 +35,7 @@ from gt_conformance.together import together
 
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
-_CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
+CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
 _UNREADABLE = "a body that is no JSON"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
@@ -103,7 +103,7 @@ class _Failure:
     @property
     def words(self) -> str:
         """How it failed, without what differs from one failure to the next."""
-        return _words(self.exchange)
+        return words_of(self.exchange)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Outage:
         exchange = self.exchanges.get(blocker.exchange)
         if blocker.because or exchange is None or not _ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
-        words = _words(exchange)
+        words = words_of(exchange)
         found = self.due.get((words, _place(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
@@ -168,18 +168,20 @@ class Outage:
 
     def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
-        if exchange is None or not (_goes_wrong(exchange) and _words(exchange) in self.unsteady):
+        if exchange is None or not (_goes_wrong(exchange) and words_of(exchange) in self.unsteady):
             exchange = _failed(violation, self.exchanges)
-        return self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
+        return self.causes.get((words_of(exchange), _place(exchange))) if exchange is not None else None
 
     def find(self, result: CheckResult) -> str:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
-        unsteady = (self.unsteady[_words(one)] for one in found if _goes_wrong(one) and _words(one) in self.unsteady)
+        unsteady = (
+            self.unsteady[words_of(one)] for one in found if _goes_wrong(one) and words_of(one) in self.unsteady
+        )
         if cause := next(unsteady, None):
             return cause.finding
         failed = (one for one in found if _ended(one) and (not _succeeded(one) or _is_cut(one)))
-        causes = (self.causes.get((_words(one), _place(one))) for one in failed)
+        causes = (self.causes.get((words_of(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
 
@@ -227,13 +229,13 @@ async def find_outage(
     causes |= {
         (words, place): cause
         for words, cause in named.items()
-        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and _words(one) == words}
+        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and words_of(one) == words}
         | {one.place for one in by_words[words]}
     }
     mistaken = {
-        finding: named[_words(exchange)].finding
+        finding: named[words_of(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if _goes_wrong(exchange) and _words(exchange) in named and await _is_taken_again(exchange, send_again)
+        if _goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -260,7 +262,7 @@ def _named(
     words = {one for one, cause in unsteady.items() if cause is None}
     if not words:
         return {one: cause for one, cause in unsteady.items() if cause is not None}
-    failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in words]
+    failed = [one for one in exchanges.values() if _goes_wrong(one) and words_of(one) in words]
     failed = failed or [one.exchange for one in found if one.words in words]
     shared = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
     return {one: cause or shared for one, cause in unsteady.items()}
@@ -270,7 +272,7 @@ async def _limit_of(
     words: str, exchanges: Exchanges, send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 ) -> Cause | None:
     """The limit that these failures have met, where they have."""
-    failed = [one for one in exchanges.values() if is_failure(one) and _words(one) == words]
+    failed = [one for one in exchanges.values() if is_failure(one) and words_of(one) == words]
     places = {_place(one) for one in failed}
     asked = [one for one in exchanges.values() if _place(one) in places]
     blocker = await find_overload(failed, asked, send_again) if failed else None
@@ -297,7 +299,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         if exchange is None or exchange.response is None or exchange.request.refused:
             continue
         if exchange.response.refused:
-            found.setdefault((_words(exchange), _place(exchange)), finding)
+            found.setdefault((words_of(exchange), _place(exchange)), finding)
     return found
 
 
@@ -464,7 +466,7 @@ def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    got = _words(failed[0])
+    got = words_of(failed[0])
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
@@ -478,7 +480,7 @@ _SEND_WHOLE = (
     "send bodies that are cut short."
 )
 _OF_BODY = {
-    _CUT: _SEND_WHOLE,
+    CUT: _SEND_WHOLE,
     _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
     "characters escaped: several routes send whole bodies that are no JSON.",
 }
@@ -574,13 +576,14 @@ def _is_undue(violation: Violation, exchange: Exchange) -> bool:
     return objects or violation.finding.startswith(_ANSWER) or violation.finding == _UNROUTED
 
 
-def _words(exchange: Exchange) -> str:
+def words_of(exchange: Exchange) -> str:
+    """How it failed, without what differs from one failure to the next; of a success, what is wrong with its body."""
     response = exchange.response
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
         is_closed = response.media_type != "text/event-stream" and response.body.rstrip().endswith((b"}", b"]"))
-        return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else _CUT
+        return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 
