@@ -1,11 +1,14 @@
 """A gateway that spoils every answer alike, and an instance that spoils its own, are one finding each."""
 
+import html
 import re
 from dataclasses import replace
 from itertools import count
 
 import pytest
+from starlette.types import Scope
 
+from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
@@ -21,6 +24,7 @@ from gt_sandbox.middleware import (
     change_json,
     change_requests,
     change_responses,
+    change_scopes,
     combine,
     error_response,
     is_any,
@@ -31,6 +35,7 @@ from gt_sandbox.middleware import (
     json_response,
     refuse,
     replace_json,
+    with_request_header,
 )
 from tests.test_outages import found, judged
 
@@ -262,3 +267,36 @@ def test_answers_that_are_cut_at_a_size_are_one_finding() -> None:
     assert "whatever its size" in line
     assert "POST /embeddings" in line
     assert "POST /audio/speech" in line
+
+
+def test_bytes_in_the_wrong_order_are_no_instance_of_another_model() -> None:
+    """Numbers made of them may be none, which equal nothing: the same answer came each time."""
+    middleware = FAULTS["base64-big-endian"].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware, every=True))
+    assert "little-endian float32" in line
+
+
+def test_a_filter_that_escapes_texts_is_not_the_model_that_writes_no_json() -> None:
+    """Tool calls and JSON are escaped as well: nobody is told to publish a stronger model."""
+
+    def escape(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: escape(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [escape(one) for one in value]
+        return html.escape(value) if isinstance(value, str) else value
+
+    escaped = combine(replace_json(is_any, escape), change_chunks(lambda chunk: [escape(chunk)]))
+    [line] = found(judged(escaped, every=True))
+    assert "not escaped for a web page" in line
+
+
+def test_a_header_of_keys_that_is_lost_on_some_routes_is_named() -> None:
+    """The tenant says that no key came where something is posted."""
+
+    def drop(scope: Scope, request: Request) -> Scope:
+        return with_request_header(scope, "authorization", None) if request.method == "POST" else scope
+
+    [line] = found(judged(change_scopes(drop)))
+    assert "pass on the header Authorization" in line

@@ -25,6 +25,7 @@ _MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
 _TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
 _NAMED = re.compile(r"^model is '(?P<name>[^']+)'$")
 _BODY = "body~"
+_ESCAPED = finding_of("", "chat:escaped", shared=True)
 _MEDIA_CUT = frozenset(finding_of("", cause, shared=True) for cause in ("audio:cut", "image:cut"))
 _CUT_ALIKE = 2
 _ID = re.compile(r"[^/]*\d[^/]*")
@@ -64,13 +65,16 @@ class Altered:
 
 def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Altered | None:
     """Which findings they are; None where each is one for itself."""
+    held = list(results)
     found = [
         (violation, exchange)
-        for result in results
+        for result in held
         for violation in result.violations
         if (exchange := exchanges.get(violation.exchange or "")) is not None and exchange.request.is_due
     ]
     causes = _redirected(found) or _unreadable(found)
+    if not causes and (escaped := _escaped(held, exchanges)) is not None:
+        return escaped
     if not causes:
         if (of_names := _of_names(found, exchanges)) is not None:
             return of_names
@@ -124,6 +128,19 @@ def _unreadable(found: _Found) -> dict[str, Cause]:
     )
     cause = Cause(finding_of("", "answers:altered", shared=True), remedy)
     return {item.finding: cause for item, _ in found if item.finding.startswith((*_UNREADABLE, *_WITH_THEM))}
+
+
+def _escaped(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Altered | None:
+    """What comes escaped for a web page, where that is a finding: JSON and tool calls in it are not the model's."""
+    held = list(results)
+    shown = next((item for result in held for item in result.violations if item.finding == _ESCAPED), None)
+    if shown is None:
+        return None
+    succeeded = (one for one in exchanges.values() if one.response is not None and one.response.succeeded)
+    answers = {one.ref: _ESCAPED for one in succeeded if one.response and b"&quot;" in one.response.body}
+    blocked = (item for result in held if answers.keys() & set(result.exchanges) for item in result.blockers)
+    cause = Cause(_ESCAPED, shown.remedy or "")
+    return Altered({item.finding: cause for item in blocked if not item.because}, answers)
 
 
 def _cut_short(found: _Found) -> dict[str, Cause]:

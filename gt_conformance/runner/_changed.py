@@ -27,6 +27,8 @@ _KEYS = frozenset(
 """What an answer has each time, or never: what else it holds may differ from one answer to the next."""
 _OF_KEYS = frozenset({401, 403, 429})
 """What is refused so at the end may be a ban or a limit, which has a finding of its own."""
+_OF_INSTANCES = "instances~"
+"""How the ids of findings begin that say already that instances differ."""
 _OF_NAMES = "model~"
 """How the ids of findings begin about the model that an answer names, to whomever it was given."""
 _EVENTS = "text/event-stream"
@@ -157,7 +159,7 @@ def _form_of_proof(violation: Violation, exchanges: Mapping[str, Exchange]) -> F
     What lets in or refuses where the other is due is about keys, unless it fails.
     """
     exchange = exchanges.get(violation.exchange or "")
-    if exchange is None or violation.finding == UNSTEADY:
+    if exchange is None or violation.finding == UNSTEADY or violation.finding.startswith(_OF_INSTANCES):
         return None
     is_said = exchange.request.is_due or is_failure(exchange) or violation.finding.startswith(_OF_NAMES)
     return _form(exchange) if is_said else None

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
+    PASS_ON_KEY,
     UNROUTED,
     Violation,
     cause_of_answer,
@@ -25,6 +26,7 @@ from gt_conformance.checks import (
     name_large,
     normalized_reason,
     place_asked,
+    says_no_key,
 )
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, NotJson
@@ -358,7 +360,11 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
         return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
-    if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
+    is_specific = response is not None and reason not in _GENERIC
+    if is_specific and len({one.violation.finding for one in failures}) > 1:
+        answers = {one.place: one for one in failures} if answers else answers
+        places = ", ".join(answers)
+    if len(answers) > (1 if is_specific else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
         if _is_redirected(failures[0].exchange):
@@ -386,7 +392,9 @@ def _causes_of_refusals(
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     remedy = f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
-    if is_off:
+    if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
+        remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
+    elif is_off:
         remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
     elif is_unserved:
         remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
