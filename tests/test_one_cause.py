@@ -1,15 +1,20 @@
 """A gateway that spoils every answer alike, and an instance that spoils its own, are one finding each."""
 
+import html
+import re
 from dataclasses import replace
 from itertools import count
 
 import pytest
+from starlette.types import Scope
 
+from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    MODELS,
     MiddlewareFactory,
     Request,
     Response,
@@ -17,7 +22,9 @@ from gt_sandbox.middleware import (
     change_chunks,
     change_headers,
     change_json,
+    change_requests,
     change_responses,
+    change_scopes,
     combine,
     error_response,
     is_any,
@@ -28,6 +35,7 @@ from gt_sandbox.middleware import (
     json_response,
     refuse,
     replace_json,
+    with_request_header,
 )
 from tests.test_outages import found, judged
 
@@ -77,6 +85,14 @@ def test_what_spoils_every_answer_alike_is_one_finding(middleware: MiddlewareFac
     assert words in line
 
 
+def test_control_characters_within_texts_are_one_finding_that_speaks_of_no_cut() -> None:
+    """The bodies are whole: what has a text of several words is no JSON, and the model is not blamed for it."""
+    unescape = change_responses(is_whole, lambda _, one: one.with_body(one.body.replace(b" ", b"\v")))
+    lines = found(judged(unescape, every=True))
+    assert all("control characters escaped" in line for line in lines), lines
+    assert len(lines) == 1
+
+
 def test_an_instance_whose_answers_are_empty_is_one_finding() -> None:
     """Now and then a success has no body, whatever was asked for."""
     lines = [line for line in found(judged(every_third_is_empty(), every=True)) if line.startswith("violates")]
@@ -93,6 +109,27 @@ def test_routes_that_are_switched_off_are_one_finding() -> None:
     """The refusal says so itself, whichever key asks: conversations and datasets are one."""
     [line] = found(judged(refuse(is_of_gt, error_response(403, "Feature disabled"))))
     assert "Enable in the tenant what its message says is disabled" in line
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (error_response(403, "Forbidden"), "open GT's own routes to the keys that may use them"),
+        (error_response(404, "Not Found"), "serve POST /api/tenant/v1/conversations"),
+    ],
+    ids=["forbidden", "not found"],
+)
+def test_routes_of_gt_that_are_all_refused_are_one_finding(refusal: Response, words: str) -> None:
+    """However general the words are: nothing of GT's own answers, and the dataset of the tenant file is not blamed."""
+    [line] = found(judged(refuse(is_of_gt, refusal)))
+    assert line.startswith("violates")
+    assert words in line
+
+
+def test_bodies_that_do_not_arrive_are_one_finding() -> None:
+    """Each route says in its own way what is missing: JSON, or a part of a form."""
+    [line] = found(judged(change_requests(lambda request: request.method == "POST", lambda _: b"")))
+    assert "Find what keeps the bodies of requests from the tenant" in line
 
 
 @pytest.mark.parametrize(
@@ -138,7 +175,7 @@ def test_what_stands_around_json_is_not_blamed_on_the_address(before: bytes, beh
         return response if response.json is None else response.with_body(before + response.body + behind)
 
     [line] = found(judged(change_responses(is_whole, surround)))
-    assert "send JSON alone and whole" in line
+    assert "send JSON alone, whole and in UTF-8" in line
 
 
 def test_a_method_that_a_gateway_refuses_is_not_blamed_on_the_address() -> None:
@@ -182,3 +219,84 @@ def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -
 
     [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
     assert "In several places it returns values of type text where type number is expected" in line
+
+
+def numbered(value: object) -> object:
+    """The same with a number in place of each id."""
+    if isinstance(value, dict):
+        return {key: hash(one) % 10**9 if key == "id" else numbered(one) for key, one in value.items()}
+    return [numbered(one) for one in value] if isinstance(value, list) else value
+
+
+def test_ids_that_are_numbers_are_one_finding_where_nobody_knows_the_number() -> None:
+    """Who asks for a file by the id that was given gets a 404 for the same reason."""
+    [line] = found(judged(replace_json(lambda request: not MODELS(request), numbered), every=True))
+    assert "In several places it returns values of type number where type text is expected" in line
+
+
+def test_an_instance_that_lists_nothing_to_nobody_is_no_cache() -> None:
+    """An empty list is nobody's: the instance lets in who has no key, and the others do not."""
+    numbers = count(1)
+    nothing = json_response(200, {"object": "list", "data": []})
+
+    def is_every_second(request: Request) -> bool:
+        return MODELS(request) and not request.secret and next(numbers) % 2 == 1
+
+    [line] = found(judged(refuse(is_every_second, nothing), every=True))
+    assert "decide alike" in line
+
+
+def test_a_filter_that_writes_over_names_is_one_finding() -> None:
+    """In model lists, in the model of answers and in what is said in a conversation: the list is not the operator's."""
+
+    def mask(_: Request, response: Response) -> Response:
+        masked = re.sub(rb"[a-z]+-[a-z]+(?:-[a-z0-9]+)*", b"[REDACTED]", response.body)
+        return response if response.json is None else response.with_body(masked)
+
+    [line] = found(judged(change_responses(is_whole, mask), every=True))
+    assert "Find what puts '[REDACTED]' in place of published names" in line
+
+
+def test_answers_that_are_cut_at_a_size_are_one_finding() -> None:
+    """Vectors are no JSON then, and a sound has fewer bytes than it states."""
+
+    def cut(_: Request, response: Response) -> Response:
+        return response.with_body(response.body[:2048]) if response.succeeded else response
+
+    [line] = found(judged(change_responses(is_whole, cut), every=True))
+    assert "whatever its size" in line
+    assert "POST /embeddings" in line
+    assert "POST /audio/speech" in line
+
+
+def test_bytes_in_the_wrong_order_are_no_instance_of_another_model() -> None:
+    """Numbers made of them may be none, which equal nothing: the same answer came each time."""
+    middleware = FAULTS["base64-big-endian"].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware, every=True))
+    assert "little-endian float32" in line
+
+
+def test_a_filter_that_escapes_texts_is_not_the_model_that_writes_no_json() -> None:
+    """Tool calls and JSON are escaped as well: nobody is told to publish a stronger model."""
+
+    def escape(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: escape(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [escape(one) for one in value]
+        return html.escape(value) if isinstance(value, str) else value
+
+    escaped = combine(replace_json(is_any, escape), change_chunks(lambda chunk: [escape(chunk)]))
+    [line] = found(judged(escaped, every=True))
+    assert "not escaped for a web page" in line
+
+
+def test_a_header_of_keys_that_is_lost_on_some_routes_is_named() -> None:
+    """The tenant says that no key came where something is posted."""
+
+    def drop(scope: Scope, request: Request) -> Scope:
+        return with_request_header(scope, "authorization", None) if request.method == "POST" else scope
+
+    [line] = found(judged(change_scopes(drop)))
+    assert "pass on the header Authorization" in line

@@ -49,6 +49,7 @@ from gt_conformance.checks._preflight import (
     KNOWN_ROUTE,
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
+    PASS_ON_KEY,
     PREFLIGHT,
     fails_in_json,
     is_answered_by_the_api,
@@ -84,6 +85,7 @@ from gt_conformance.checks._wording import (
     place_asked,
     says_budget,
     says_no_key,
+    without_ids,
 )
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
@@ -109,6 +111,7 @@ __all__ = [
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "OWN",
+    "PASS_ON_KEY",
     "PREFLIGHT",
     "QUESTION",
     "READ_ONLY",
@@ -192,4 +195,5 @@ __all__ = [
     "tell",
     "tenant_call",
     "text_in",
+    "without_ids",
 ]

@@ -13,6 +13,7 @@ from gt_conformance.checks._check import Check
 from gt_conformance.checks._probe import LABEL_REMEDY, Probe, Violation
 from gt_conformance.checks._refusal import NOT_REACHED
 from gt_conformance.checks._wording import (
+    SEND_JSON,
     describe,
     describe_failure,
     explain_answer,
@@ -28,10 +29,11 @@ from gt_conformance.vocabulary import Actor, Purpose
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
 """What a dead key is refused with: no page says which of the two."""
+_NO_API = frozenset({400, 402, 404, 405, 409, 410, 421})
+"""What a host answers that is another one's, or where the API is not: 400 and 421 for a name that it does not know."""
 _FAILS = 500
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
-_JSON_ALONE = "Have the tenant, and every proxy before it, send JSON alone and whole: clients read nothing else."
 _NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
 MUST_BE_REFUSED = "a 4xx, since this route cannot exist: else a refusal proves nothing"
 """Where that fails it is no key's trouble, and one cause for all of them."""
@@ -111,7 +113,7 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
         except NotJson as error:
             found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
             if response.media_type == "application/json" and '"data"' in response.plain:
-                remedy = _JSON_ALONE
+                remedy = SEND_JSON
         else:
             return []
     acts = Actor.TENANT if response is not None and _fails_itself(response) else None
@@ -236,7 +238,7 @@ def _remedy_failed(probe: Probe, response: Response) -> str:
 _ONLY_WHERE_ASKED = (
     "Have the cache before the tenant answer 304 only to requests that name what they have; none of these does."
 )
-_PASS_ON_KEY = (
+PASS_ON_KEY = (
     "The tenant says that no key came, and one was sent: have each proxy and gateway before the tenant pass on the "
     "header Authorization."
 )
@@ -251,12 +253,18 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         return explain_html_page(response)
     if response.status in KEY_REFUSED:
         wrong = f"Check the secret of the key {name}: the tenant does not take it."
-        return _PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be revoked, or of another tenant."
+        return PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be revoked, or of another tenant."
     if 300 <= response.status < 400:
         is_cached = response.status == HTTPStatus.NOT_MODIFIED
         return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL
+    return _remedy_unserved(probe, response)
+
+
+def _remedy_unserved(probe: Probe, response: Response) -> str:
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
+    if response.status not in _NO_API:  # an API answers, and says what it objects to
+        return f"Have the tenant, and every gateway before it, take what SDKs send: it answers {describe(response)}."
     if parts.path != _USUAL_PATH:
         return f"Check the path in base_url, {parts.path or '/'}: the tenant's API is usually at {usual}."
     return (

@@ -18,6 +18,7 @@ from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
     LONGEST_QUOTE,
     NOT_LET_THROUGH,
+    SEND_JSON,
     WEB_PAGE,
     cause_of_answer,
     describe,
@@ -651,7 +652,8 @@ _ANSWER = (
 """What to do where the refusals get no answer; how a tenant refuses is one thing, whatever was asked for."""
 _SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant writes them, with nothing around them."
 _WHOLE = {
-    "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true."
+    "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true.",
+    "application/json": SEND_JSON,
 }
 """What to do about a body that is no JSON, by its type."""
 

@@ -13,7 +13,7 @@ import anyio
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._uploads import Kind
-from gt_conformance.checks._wording import describe
+from gt_conformance.checks._wording import SEND_JSON, describe
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response
 from gt_conformance.tenant import Credential, Tenant
@@ -240,11 +240,11 @@ def expect_id(probe: Probe, made: Created, expected: str) -> str:
         try:
             if isinstance(body := response.json(), str):
                 probe.expect_json_once(made.exchange, body, expected)
-            found = f"{describe(response)} without an id"
+            found, remedy = f"{describe(response)} without an id", _GIVE_ID
         except NotJson as error:
-            found = f"HTTP {response.status}, but {error}"
+            found, remedy = f"HTTP {response.status}, but {error}", SEND_JSON if response.body else _GIVE_ID
         probe.usable = False
-        probe.fail(expected, found, made.exchange, remedy=_GIVE_ID, cause="shape:created:id")
+        probe.fail(expected, found, made.exchange, remedy=remedy, cause="shape:created:id")
         raise StopCheck
     return made.id
 

@@ -260,6 +260,12 @@ _KNOW_CONVERSATIONS = (
 )
 
 
+SEND_JSON = (
+    "Have the tenant, and every proxy before it, send JSON alone, whole and in UTF-8, with line ends and other control "
+    "characters escaped: clients read nothing else."
+)
+
+
 def explain_html_page(response: Response) -> str:
     """What to do about a web page: the API answers in JSON, so something in front of it answered."""
     if response.status >= 500:

@@ -202,7 +202,7 @@ async def after_rotation(probe: Probe) -> None:
     compared = [_expect_as_recorded(probe, vectors[texts.index(requests.SAME_IN_EACH_RUN)], exchanges[0])]
     if witness is not None:
         least = least_cosine(vectors[0], vectors[-1], SAME)  # one text, embedded twice
-        compared.append(_expect_as_witnessed(probe, vectors[0], least, witness.name, exchanges[1]))
+        compared.append(_expect_as_witnessed(probe, vectors[0], least, witness.name, exchanges[0], exchanges[1]))
     if not any(compared):
         text = f"nothing shows what {probe.model(Modality.EMBEDDINGS)} embedded to before the rotation of {key.name}"
         probe.remark(RemarkKind.UNCOMPARED, text, exchanges[0])
@@ -262,10 +262,10 @@ def _expect_as_recorded(probe: Probe, vector: Sequence[float], exchange: Exchang
 
 
 def _expect_as_witnessed(
-    probe: Probe, vector: Sequence[float], least: float, witness: str, exchange: Exchange | Blocked
+    probe: Probe, vector: Sequence[float], least: float, witness: str, own: Exchange, others: Exchange | Blocked
 ) -> bool:
     """As it does for a key that was not rotated; False where that one shows nothing."""
-    response = exchange.response if isinstance(exchange, Exchange) else None
+    response = others.response if isinstance(others, Exchange) else None
     if response is None or not response.succeeded:
         return False
     try:
@@ -279,7 +279,7 @@ def _expect_as_witnessed(
     else:
         found = f"the cosine of both vectors is {cosine(vector, other):.3f}"
     alike = len(vector) == len(other) and cosine(vector, other) >= least
-    probe.must(alike, expected, found, exchange if isinstance(exchange, Exchange) else None, cause=f"vectors {model}")
+    probe.must(alike, expected, found, own, cause=f"vectors {model}")
     return True
 
 

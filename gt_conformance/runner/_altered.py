@@ -7,12 +7,13 @@ each route in another way, and is one cause. So is one mistake of type that is m
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Violation, finding_of
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, NotJson
 from gt_conformance.runner._mixing import route_of
-from gt_conformance.runner._outage import UNSTEADY
+from gt_conformance.runner._outage import CUT, UNSTEADY, words_of
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
@@ -22,6 +23,11 @@ _UNREADABLE = ("shape~", "body~", "needs~", "empty~")
 _WITH_THEM = ("audio~", "chat.streams~", "chat.streamed_tools~")
 _MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
 _TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
+_NAMED = re.compile(r"^model is '(?P<name>[^']+)'$")
+_BODY = "body~"
+_ESCAPED = finding_of("", "chat:escaped", shared=True)
+_MEDIA_CUT = frozenset(finding_of("", cause, shared=True) for cause in ("audio:cut", "image:cut"))
+_CUT_ALIKE = 2
 _ID = re.compile(r"[^/]*\d[^/]*")
 
 
@@ -59,15 +65,20 @@ class Altered:
 
 def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Altered | None:
     """Which findings they are; None where each is one for itself."""
+    held = list(results)
     found = [
         (violation, exchange)
-        for result in results
+        for result in held
         for violation in result.violations
         if (exchange := exchanges.get(violation.exchange or "")) is not None and exchange.request.is_due
     ]
     causes = _redirected(found) or _unreadable(found)
+    if not causes and (escaped := _escaped(held, exchanges)) is not None:
+        return escaped
     if not causes:
-        causes = _of_one_type(found)
+        if (of_names := _of_names(found, exchanges)) is not None:
+            return of_names
+        causes = _cut_short(found) or _of_one_type(found)
         return Altered(causes, {}) if causes else None
     routes = {route_of(one): causes[item.finding].finding for item, one in found if item.finding in causes}
     answers = {
@@ -119,6 +130,68 @@ def _unreadable(found: _Found) -> dict[str, Cause]:
     return {item.finding: cause for item, _ in found if item.finding.startswith((*_UNREADABLE, *_WITH_THEM))}
 
 
+def _escaped(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Altered | None:
+    """What comes escaped for a web page, where that is a finding: JSON and tool calls in it are not the model's."""
+    held = list(results)
+    shown = next((item for result in held for item in result.violations if item.finding == _ESCAPED), None)
+    if shown is None:
+        return None
+    succeeded = (one for one in exchanges.values() if one.response is not None and one.response.succeeded)
+    answers = {one.ref: _ESCAPED for one in succeeded if one.response and b"&quot;" in one.response.body}
+    blocked = (item for result in held if answers.keys() & set(result.exchanges) for item in result.blockers)
+    cause = Cause(_ESCAPED, shown.remedy or "")
+    return Altered({item.finding: cause for item in blocked if not item.because}, answers)
+
+
+def _cut_short(found: _Found) -> dict[str, Cause]:
+    """What is cut short on several routes, whatever it is: JSON, sounds, images."""
+    known = [
+        (item, one)
+        for item, one in found
+        if item.finding in _MEDIA_CUT or (item.finding.startswith(_BODY) and words_of(one) == CUT)
+    ]
+    places = _routes(known)
+    if len(places) < _CUT_ALIKE:
+        return {}
+    remedy = (
+        "Have the tenant, and every proxy before it, send each answer whole, whatever its size: what several routes "
+        f"send is cut short, {', '.join(places)}."
+    )
+    return dict.fromkeys(
+        (item.finding for item, _ in known), Cause(finding_of("", f"outage:{CUT}", shared=True), remedy)
+    )
+
+
+def _of_names(found: _Found, exchanges: Mapping[str, Exchange]) -> Altered | None:
+    """A name that is no published one, in answers, their texts and lists alike: one thing writes it."""
+    said = {given["name"] for item, _ in found if (given := _NAMED.search(item.found)) is not None}
+    listed = {item.finding: name for item, one in found for name in said if _lists(one, name)}
+    if not listed:
+        return None
+    name = next(iter(listed.values()))
+    cause = Cause(
+        finding_of("", "answers:other names", shared=True),
+        f"Find what puts {name!r} in place of published names (a filter, a gateway, the tenant's list of agents): it "
+        "is in model lists as in the `model` of answers.",
+    )
+    in_texts = {
+        one.ref
+        for one in exchanges.values()
+        if one.response is not None and one.response.succeeded and one.response.body.count(name.encode()) > 1
+    }
+    same = {item.finding for item, one in found if one.ref in in_texts or f"model is {name!r}" == item.found}
+    return Altered(dict.fromkeys([*listed, *same], cause), dict.fromkeys(in_texts, cause.finding))
+
+
+def _lists(exchange: Exchange, name: str) -> bool:
+    response = exchange.response
+    if not exchange.request.path.endswith("/models") or response is None or not response.succeeded:
+        return False
+    with suppress(NotJson, LookupError, TypeError):
+        return any(one["id"] == name for one in response.json()["data"])
+    return False
+
+
 def _of_one_type(found: _Found) -> dict[str, Cause]:
     """Values of one type where another is due, in several places; else keys that are missing."""
     by_types: dict[tuple[str, str], dict[str, Violation]] = defaultdict(dict)
@@ -128,6 +201,8 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
             by_types[types["due"], types["given"]].setdefault(item.finding, item)
     causes: dict[str, Cause] = {}
     for (due, given), items in by_types.items():
+        if (due, given) == ("text", "number"):
+            items |= {item.finding: item for item, one in found if _is_unknown_number(one)}
         if len(items) > 1:
             finding = finding_of("", f"answers:{given} for {due}", shared=True)
             first = next(iter(items.values())).found
@@ -137,6 +212,12 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
             )
             causes |= dict.fromkeys(items, Cause(finding, remedy))
     return causes or _without_keys(found)
+
+
+def _is_unknown_number(exchange: Exchange) -> bool:
+    """Whether nobody knows the number that was given as an id, so that it is asked for by that."""
+    is_refused = exchange.response is not None and exchange.response.refused
+    return is_refused and exchange.request.path.rpartition("/")[2].isdigit()
 
 
 def _without_keys(found: _Found) -> dict[str, Cause]:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
+    PASS_ON_KEY,
     UNROUTED,
     Violation,
     cause_of_answer,
@@ -25,6 +26,7 @@ from gt_conformance.checks import (
     name_large,
     normalized_reason,
     place_asked,
+    says_no_key,
 )
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure, NotJson
@@ -35,7 +37,8 @@ from gt_conformance.together import together
 
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
-_CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
+CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
+_UNREADABLE = "a body that is no JSON"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -78,6 +81,9 @@ switched off, as they say.
 """
 _SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
 """What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
+_OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
+"""The routes that OpenAI's API does not have."""
+_OF_BODIES_LOST = frozenset({400, 411, 415, 422})
 _OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 
 Exchanges = Mapping[str, Exchange]
@@ -99,7 +105,7 @@ class _Failure:
     @property
     def words(self) -> str:
         """How it failed, without what differs from one failure to the next."""
-        return _words(self.exchange)
+        return words_of(self.exchange)
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,8 @@ class Outage:
     """The finding of what answers with a 5xx or not at all, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
+    is_gt_closed: bool = False
+    """Whether nothing that GT's own routes were asked for was answered: one part of the tenant serves them."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each failure under the finding of its cause, and what rests on it blocked because of that."""
@@ -137,7 +145,7 @@ class Outage:
         violations = tuple(_explained_by(item, cause) for item, cause in causes if cause is None or not cause.blocker)
         limits = dict.fromkeys(cause.blocker for _, cause in causes if cause is not None and cause.blocker is not None)
         blockers = tuple(replace(item, because=self.reason_of(item)) for item in result.blockers)
-        if found := self.find(result):
+        if not all(item.because for item in blockers) and (found := self.find(result)):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
         return result.amended(violations, (*limits, *blockers))
 
@@ -146,32 +154,36 @@ class Outage:
         exchange = self.exchanges.get(blocker.exchange)
         if blocker.because or exchange is None or not _ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
-        words = _words(exchange)
+        words = words_of(exchange)
         found = self.due.get((words, _place(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
             of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
             found = next(of_bodies, found)
-        if not found and exchange.response is not None and exchange.response.status in _NOT_SERVED:
-            found = next((finding for (same, _), finding in self.due.items() if same == words), "")
+        is_own = self.is_gt_closed and found == blocker.finding
+        if (not found or is_own) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
+            alike = (finding for (same, _), finding in self.due.items() if same == words)
+            found = next((one for one in alike if not is_own or one.startswith(_ANSWER)), "")
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 
     def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
-        if exchange is None or not (_goes_wrong(exchange) and _words(exchange) in self.unsteady):
+        if exchange is None or not (_goes_wrong(exchange) and words_of(exchange) in self.unsteady):
             exchange = _failed(violation, self.exchanges)
-        return self.causes.get((_words(exchange), _place(exchange))) if exchange is not None else None
+        return self.causes.get((words_of(exchange), _place(exchange))) if exchange is not None else None
 
     def find(self, result: CheckResult) -> str:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
-        unsteady = (self.unsteady[_words(one)] for one in found if _goes_wrong(one) and _words(one) in self.unsteady)
+        unsteady = (
+            self.unsteady[words_of(one)] for one in found if _goes_wrong(one) and words_of(one) in self.unsteady
+        )
         if cause := next(unsteady, None):
             return cause.finding
-        failed = (one for one in found if _ended(one) and not (one.response is not None and one.response.succeeded))
-        causes = (self.causes.get((_words(one), _place(one))) for one in failed)
+        failed = (one for one in found if _ended(one) and (not _succeeded(one) or _is_cut(one)))
+        causes = (self.causes.get((words_of(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
 
@@ -204,6 +216,7 @@ async def find_outage(
     by_words: dict[str, list[_Failure]] = defaultdict(list)
     for failure in found:
         by_words[failure.words].append(failure)
+    is_gt_closed = _is_gt_closed(exchanges)
     causes: dict[tuple[str, str], Cause] = {}
     unsteady: dict[str, Cause | None] = {}
     for words, failures in by_words.items():
@@ -212,18 +225,19 @@ async def find_outage(
         elif words == _PAGE:
             continue  # at all times: what such pages are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
-            causes |= _causes_at_address(words, failures) or _causes_of(words, failures)
+            causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
+    causes |= _without_bodies(found, exchanges)
     named = _named(unsteady, found, exchanges)
     causes |= {
         (words, place): cause
         for words, cause in named.items()
-        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and _words(one) == words}
+        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and words_of(one) == words}
         | {one.place for one in by_words[words]}
     }
     mistaken = {
-        finding: named[_words(exchange)].finding
+        finding: named[words_of(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if _goes_wrong(exchange) and _words(exchange) in named and await _is_taken_again(exchange, send_again)
+        if _goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
     }
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -239,7 +253,7 @@ async def find_outage(
     }
     renamed |= mistaken
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
-    outage = Outage(exchanges, causes, renamed, named, failing, due)
+    outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
 
 
@@ -250,7 +264,7 @@ def _named(
     words = {one for one, cause in unsteady.items() if cause is None}
     if not words:
         return {one: cause for one, cause in unsteady.items() if cause is not None}
-    failed = [one for one in exchanges.values() if _goes_wrong(one) and _words(one) in words]
+    failed = [one for one in exchanges.values() if _goes_wrong(one) and words_of(one) in words]
     failed = failed or [one.exchange for one in found if one.words in words]
     shared = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
     return {one: cause or shared for one, cause in unsteady.items()}
@@ -260,7 +274,7 @@ async def _limit_of(
     words: str, exchanges: Exchanges, send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 ) -> Cause | None:
     """The limit that these failures have met, where they have."""
-    failed = [one for one in exchanges.values() if is_failure(one) and _words(one) == words]
+    failed = [one for one in exchanges.values() if is_failure(one) and words_of(one) == words]
     places = {_place(one) for one in failed}
     asked = [one for one in exchanges.values() if _place(one) in places]
     blocker = await find_overload(failed, asked, send_again) if failed else None
@@ -287,7 +301,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         if exchange is None or exchange.response is None or exchange.request.refused:
             continue
         if exchange.response.refused:
-            found.setdefault((_words(exchange), _place(exchange)), finding)
+            found.setdefault((words_of(exchange), _place(exchange)), finding)
     return found
 
 
@@ -309,14 +323,35 @@ def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[s
     return {(words, one.place): Cause(address.finding, address.remedy or "") for one in failures}
 
 
-def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+def _is_gt_closed(exchanges: Exchanges) -> bool:
+    asked = [one for one in exchanges.values() if one.request.is_due and _OF_GT.search(one.request.path)]
+    return len({_place(one) for one in asked}) > 1 and not any(map(_succeeded, asked))
+
+
+def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tuple[str, str], Cause]:
+    """What is refused because no body arrives, since no route that takes one answers: each says so otherwise."""
+    asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
+    failures = [one for one in found if one.exchange.request.method == "POST" and one.exchange.request.is_due]
+    places = list(dict.fromkeys(one.place for one in failures))
+    statuses = {one.exchange.response.status for one in failures if one.exchange.response is not None}
+    if any(map(_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < _REFUSED_ALIKE:
+        return {}
+    remedy = (
+        "Find what keeps the bodies of requests from the tenant, or changes them (a proxy, a redirect, a limit): no "
+        f"POST is accepted: {', '.join(places)}. The first is refused with {failures[0].words}."
+    )
+    cause = Cause(finding_of("", "outage:no body arrives", shared=True), remedy)
+    return {(one.words, one.place): cause for one in failures}
+
+
+def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) -> dict[tuple[str, str], Cause]:
     """By place: the failure of a route that should have answered explains all others there, and those in same words.
 
     Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
     """
     response = failures[0].exchange.response
-    if words == _CUT:
-        cause = Cause(finding_of("", f"outage:{_CUT}", shared=True), _SEND_WHOLE)
+    if words in _OF_BODY:
+        cause = Cause(finding_of("", f"outage:{words}", shared=True), _OF_BODY[words])
         return {(words, one.place): cause for one in failures}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
     if response is not None and response.status == HTTPStatus.UNAUTHORIZED and len(answers) < _REFUSED_ALIKE:
@@ -324,39 +359,56 @@ def _causes_of(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str]
     finding = finding_of("", f"outage:{words}", shared=True)
     places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
-        objects = response.status in _OBJECTIONS and reason not in _GENERIC
-        answers = {one.place: one for one in failures} if objects else answers
-        keys = {one.exchange.request.key for one in answers.values()}
-        is_right = response.status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
-        is_unserved = response.status in _NOT_SERVED and all(_AUDIO in place for place in answers)
-        is_of_method = response.status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-        is_off = _SAYS_OFF.search(reason) is not None
-        is_one = objects or is_right or is_unserved or is_off or is_of_method
-        if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
-            return _causes_of_alias(failures)
+        return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
+    is_specific = response is not None and reason not in _GENERIC
+    if is_specific and len({one.violation.finding for one in failures}) > 1:
+        answers = {one.place: one for one in failures} if answers else answers
         places = ", ".join(answers)
-        remedy = (
-            "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
-            f"{places}."
-        )
-        if is_off:
-            remedy = (
-                f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
-            )
-        elif is_unserved:
-            remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
-        elif is_right:
-            remedy = (
-                f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
-            )
-        return {(words, place): Cause(finding, remedy) for place in answers}
-    if len(answers) > (1 if response is not None and reason not in _GENERIC else 2):
+    if len(answers) > (1 if is_specific else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
         if _is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
+
+
+def _causes_of_refusals(
+    words: str, failures: Sequence[_Failure], answers: Mapping[str, _Failure], *, is_gt_closed: bool
+) -> dict[tuple[str, str], Cause]:
+    """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
+    status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
+    objects = status in _OBJECTIONS and reason not in _GENERIC
+    answers = {one.place: one for one in failures} if objects else answers
+    keys = {one.exchange.request.key for one in answers.values()}
+    is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
+    is_unserved = status in _NOT_SERVED and all(_AUDIO in place for place in answers)
+    is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
+    is_off = _SAYS_OFF.search(reason) is not None
+    is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
+    is_one = objects or is_right or is_unserved or is_off or is_of_method or is_of_gt
+    if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
+        return _causes_of_alias(failures)
+    finding = finding_of("", f"outage:{words}", shared=True)
+    places = ", ".join(answers)
+    remedy = (
+        "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
+        f"{places}."
+    )
+    if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
+        remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
+    elif is_off:
+        remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
+    elif is_unserved:
+        remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
+    elif is_of_gt:
+        remedy = (
+            "Have the tenant open GT's own routes to the keys that may use them; one component may be responsible for "
+            f"all of them. Everything that is asked of them is refused: {places}."
+        )
+    elif is_right:
+        remedy = f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
+    return {(words, place): Cause(finding, remedy) for place in answers}
 
 
 def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
@@ -425,7 +477,7 @@ def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
 
 def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     response = failed[0].response
-    got = _words(failed[0])
+    got = words_of(failed[0])
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
@@ -439,6 +491,12 @@ _SEND_WHOLE = (
     "Have the tenant, and every proxy before it, send each answer whole, and within limits.timeout_s: several routes "
     "send bodies that are cut short."
 )
+_OF_BODY = {
+    CUT: _SEND_WHOLE,
+    _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
+    "characters escaped: several routes send whole bodies that are no JSON.",
+}
+"""What to do about bodies that cannot be read, by how that is said."""
 
 
 def is_failure(exchange: Exchange) -> bool:
@@ -451,6 +509,10 @@ def is_failure(exchange: Exchange) -> bool:
 def _ended(exchange: Exchange) -> bool:
     """Whether it came to something that is the tenant's: an answer, or none."""
     return exchange.response is not None or exchange.failure in _SILENT
+
+
+def _succeeded(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.succeeded
 
 
 def _fails(exchange: Exchange) -> bool:
@@ -526,12 +588,14 @@ def _is_undue(violation: Violation, exchange: Exchange) -> bool:
     return objects or violation.finding.startswith(_ANSWER) or violation.finding == _UNROUTED
 
 
-def _words(exchange: Exchange) -> str:
+def words_of(exchange: Exchange) -> str:
+    """How it failed, without what differs from one failure to the next; of a success, what is wrong with its body."""
     response = exchange.response
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
-        return _PAGE if response.looks_like_html else _CUT
+        is_closed = response.media_type != "text/event-stream" and response.body.rstrip().endswith((b"}", b"]"))
+        return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"
 

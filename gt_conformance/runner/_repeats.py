@@ -106,7 +106,7 @@ def _by_address(
     """
     first: dict[tuple[str, bytes], Exchange] = {}
     for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
-        if one.request.method == "GET" and one.response is not None and one.response.succeeded and one.response.body:
+        if one.request.method == "GET" and one.response is not None and one.response.succeeded and _holds(one):
             first.setdefault((one.request.path, one.response.body), one)
     # What is compared with an answer that came before, at another address say, is wrong by it.
     compared = {(route_of(one), one.request.key) for one in seen if one.request.key and _came_before(one, first)}
@@ -122,6 +122,11 @@ def _by_address(
     if not to_nobody or not to_another:
         return None
     return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _holds(exchange: Exchange) -> bool:
+    """Whether an answer is about something: who lists nothing to whoever may see nothing keeps no answer of another."""
+    return exchange.response is not None and _ANY_ID in exchange.response.body
 
 
 def _at(exchange: Exchange) -> tuple[str, bytes]:
@@ -207,5 +212,6 @@ def _answer_id(exchange: Exchange) -> str:
     return given[1].decode(errors="replace") if given is not None else ""
 
 
+_ANY_ID = b'"id"'
 _ID = re.compile(rb'"id"\s*:\s*"([^"]{1,200})"')
 _ID_WITHIN = 2_000

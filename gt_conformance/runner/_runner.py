@@ -265,7 +265,7 @@ class Runner:
         check = self.plan.registry[call.check]
         result = await self._once.get(("check", call), lambda: self._run_check(call, check))
         if call not in self._results and call not in self._footing:
-            self._footing[call] = result
+            self._footing[call] = self._causes.amend(result)  # what is asked for after them has them as well
             self._published_footing = tuple(self._footing.values())
         return result
 

@@ -36,15 +36,25 @@ def _names(body: Any) -> Sequence[Any]:
 
 
 def _vectors(body: Any) -> Sequence[Any]:
-    return [requests.floats(item["embedding"]) for item in in_order(body["data"])]
+    vectors = [item["embedding"] for item in in_order(body["data"])]
+    for vector in vectors:
+        requests.floats(vector)  # raises where it is none
+    return vectors
 
 
 def _are_close(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether as many vectors came, and each is the other's but for how machines round."""
+    """Whether as many vectors came, and each is the other's but for how machines round.
+
+    What comes again as it was is the same, whatever it is: numbers that are none equal nothing, not even themselves.
+    """
     return len(one) == len(other) and all(
-        here == there or (len(here) == len(there) and cosine(here, there) > NEAR)
+        here == there or _is_close(requests.floats(here), requests.floats(there))
         for here, there in zip(one, other, strict=True)
     )
+
+
+def _is_close(here: Sequence[float], there: Sequence[float]) -> bool:
+    return len(here) == len(there) and cosine(here, there) > NEAR
 
 
 _KINDS: Mapping[str, _Kind] = {
