@@ -224,7 +224,7 @@ FEW = ("rag", "upload", "app", "gone")
 
 
 def test_a_name_that_every_key_mistypes_accuses_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
-    """No key is declared to be allowed the name that chats take: it is said once, and no dead key is expected to chat."""
+    """No key is declared to be allowed the name that chats take: said once; no dead key is asked to chat."""
 
     def slip(document: Document, _: Secrets) -> None:
         document["keys"] = {name: document["keys"][name] for name in FEW}
