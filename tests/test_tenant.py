@@ -245,6 +245,14 @@ def test_no_variable_makes_no_tenant(environment: Mapping[str, str]) -> None:
     assert from_environment(environment) is None
 
 
+def test_a_variable_may_end_with_a_line_break() -> None:
+    """As it does where it was read from a file: neither the address nor the key nor the name has it."""
+    spaced = {name: f" {value}\n" for name, value in SHORT.items()}
+    assert from_environment(spaced) == from_environment(SHORT)
+    with pytest.raises(InputError, match=r"^GT_BASE_URL and GT_API_KEY are set, but GT_MODEL is not\."):
+        from_environment({**SHORT, "GT_MODEL": " \n"})
+
+
 HALF = {
     "no address": ("GT_BASE_URL", "GT_API_KEY and GT_MODEL are set, but GT_BASE_URL is not."),
     "no key": ("GT_API_KEY", "GT_BASE_URL and GT_MODEL are set, but GT_API_KEY is not."),
