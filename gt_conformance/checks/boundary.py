@@ -490,9 +490,15 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
         tried = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
         await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a dataset that it may not write"))
     if not foreign and not probe.violations:
+        own = sorted(allowed.intersection(tenant.other_datasets))
+        remedy = (
+            f"Name one in other_datasets that the key {key.name} may not write: {own[0]} is declared to be its own."
+            if own
+            else "Name one in other_datasets of the tenant file, and the key's own under datasets."
+        )
         probe.block(
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
-            "Name one in other_datasets of the tenant file, and the key's own under datasets.",
+            remedy,
         )
 
 

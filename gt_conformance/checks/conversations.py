@@ -29,6 +29,7 @@ from gt_conformance.checks._check import (
     cannot_reach,
     check,
     gt_extension,
+    require_declared_name,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import require_opener
@@ -579,8 +580,10 @@ async def on_request(probe: Probe) -> None:
 async def _block_without_chats(probe: Probe) -> None:
     if cannot_reach(probe.tenant, Route.CHAT):
         raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
+    require_declared_name(probe.tenant)
+    live = {known.name: known for known in probe.tenant.live_credentials}  # a chat of a revoked key has to be refused
     for key in dict.fromkeys(one.request.key for one in probe.seen if _is_stateless_chat(one)):
-        known = probe.tenant.credentials.get(key or "")
+        known = live.get(key or "")
         if known is not None and known.may(Route.CHAT) is not False:
             await probe.require("chat.completes", known.name)  # why no chat is answered is its finding
     raise Blocked("no chat without a conversation was answered in this run", "Select something that chats.")

@@ -131,7 +131,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         return
     others = await _listed_to_others(probe)
     near = nearest_name(alias, listed) or nearest_name(alias, others)
-    remedy = f"Correct {probe.tenant.where_models_are}, or have the name published to the key."
+    remedy = f"Correct {probe.tenant.where_name_is(alias, key)}, or have the name published to the key."
     if alias in others and key.models is None:
         remedy = f"Add models: [...] to the key {key.name} in {probe.tenant.source}, so that another key is used."
     elif near and near != alias:
