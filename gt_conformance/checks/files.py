@@ -139,31 +139,36 @@ async def needs_conversation(probe: Probe) -> None:
         what = f"a conversation upload {case}, by the un-versioned address,"
         tried = Tried(surface, Address.UNVERSIONED, exchange)
         await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a conversation that is not its own"))
-    refused_at = anyio.current_time()
     if owner is not None and not probe.violations:
-        own = await upload_file(probe, key, Route.CONVERSATION_FILES)
-        if own.id is not None:  # what was refused would be known when it is asked for as late as its own was
-            polled = await poll(probe, key, own.id)
-            known_at = refused_at + min(seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
-            await anyio.sleep(max(0.0, known_at - anyio.current_time()))
-        stated = stated_by(probe, key, Route.CONVERSATION_FILES)
-        asked_by = probe.presenting(owner)
-        name = probe.model(Modality.CHAT)
-        request = requests.chat(
-            probe.tenant,
-            owner.name,
-            stated.question(IN_CONVERSATION),
-            conversation=cases[_FOREIGN],
-            model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
-        )
-        what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
-        remedy = STORE_NOTHING
-        if own.id is not None and await is_told(asked_by, request, stated):
-            # The file that its own conversation took states the same: does every chat know that one?
-            outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
-            if await is_told(asked_by, replace(request, headers=outside), stated):
-                what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
-        await expect_unknown(asked_by, request, stated, what, remedy=remedy)
+        await _expect_nothing_stored(probe, owner, cases[_FOREIGN], anyio.current_time())
+
+
+async def _expect_nothing_stored(probe: Probe, owner: Credential, conversation: str | None, refused_at: float) -> None:
+    """What was refused in another key's conversation is not known there, even as late as files become known."""
+    key = probe.credential
+    own = await upload_file(probe, key, Route.CONVERSATION_FILES)
+    if own.id is not None:
+        polled = await poll(probe, key, own.id)
+        known_at = refused_at + min(seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
+        await anyio.sleep(max(0.0, known_at - anyio.current_time()))
+    stated = stated_by(probe, key, Route.CONVERSATION_FILES)
+    asked_by = probe.presenting(owner)
+    name = probe.model(Modality.CHAT)
+    request = requests.chat(
+        probe.tenant,
+        owner.name,
+        stated.question(IN_CONVERSATION),
+        conversation=conversation,
+        model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
+    )
+    what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
+    remedy = STORE_NOTHING
+    if own.id is not None and await is_told(asked_by, request, stated):
+        # The file that its own conversation took states the same: does every chat know that one?
+        outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
+        if await is_told(asked_by, replace(request, headers=outside), stated):
+            what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
+    await expect_unknown(asked_by, request, stated, what, remedy=remedy)
 
 
 @check(
