@@ -36,6 +36,7 @@ from tests.keys_asked import (
     INFERENCE_ROUTES,
     SPEECH,
     asked,
+    only_bearer,
     violates,
     with_twins,
 )
@@ -72,9 +73,9 @@ def test_a_key_that_is_not_allowed_the_model_opens_no_conversation() -> None:
     """One key of each purpose is tried; a key that is allowed the model may open one, whatever its purpose."""
     other = frozenset({"other"})
     keys = (key("all"), TALKS, key("writes", **DATASETS), key("app", **APP), key("draws", models=other))
-    sender = FakeSender(extensions)
+    sender = FakeSender(only_bearer, extensions)
     result = judged("key.scope_enforced", tenant=tenant_of(*keys, key("wide", models=other)), sender=sender)
-    opening = {request.key for request in sender.sent if place(request) == CONVERSATIONS}
+    opening = {request.key for request in sender.sent if place(request) == CONVERSATIONS and request.key}
     assert opening - {"app"} == {"writes", "draws"}
     violates(result, "POST /v1/conversations with a name that the key draws may not use is refused with a 4xx")
 
@@ -251,7 +252,7 @@ def test_a_key_is_refused_what_its_runbook_does_not_need() -> None:
 def test_a_needless_route_that_its_declared_scopes_leave_out_is_a_violation() -> None:
     """A route that is open although the tenant file says that the key has no right to it: scopes are not enforced."""
     state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
-    result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)
+    result = judged("key.least_privilege", only_bearer, state, extensions, tenant=SCOPED, parameters=NEEDLESS)
     violates(
         result, "POST /v1/embeddings by the key talks is refused: its declared scopes leave it out; found HTTP 200"
     )

@@ -155,7 +155,7 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "the path twice": (longer, 8, ("no such route", "path in base_url", "/api/tenant")),
     "https for http": (secure, 8, ("does not speak TLS",)),
     "a wrong port": (change("base_url", to="http://127.0.0.1:9/api/tenant"), 8, ("no connection", "host and port")),
-    "the keys of another tenant": (all_dead, 8, ("refuses all", "another tenant's")),
+    "the keys of another tenant": (all_dead, 8, ("refuses all", "belong to another tenant")),
     "one key of another tenant": (secret(RAG, UNKNOWN), 7, ("key `rag`", "Check the secret of the key rag")),
     "an upload key that is dead": (secret(UPLOAD, UNKNOWN), 7, ("Check the secret of the key upload",)),
     "a secret in quotes": (around('"', '"'), 7, ("acme.yaml:", "'rag'", "in quotes")),

@@ -252,7 +252,8 @@ def findings(record: Record) -> list[FindingRecord]:
 
 
 CHATS = {"chat": {"first_event_p95_ms": 500, "total_p95_ms": 1000, "first_byte_p50_ms": 100}}
-DIFY = Selection(runbooks=("dify",))
+FEW = Selection(runbooks=("n8n",))
+"""A runbook whose run has fewer streams than are judged."""
 
 
 @cache
@@ -288,7 +289,7 @@ def test_a_slow_tenant_is_one_finding() -> None:
 
 def test_too_few_answers_block_and_say_how_many_more() -> None:
     """A run of one runbook has too few streams: what lacks is one finding for the operator, not for the tenant."""
-    record = judged(CHATS, selection=DIFY)
+    record = judged(CHATS, selection=FEW)
     found = objective(record, "slo.chat.first_event_p95")
     assert outcomes(record)["slo.chat.first_event_p95"] == found["outcome"] == "blocked"
     assert found["needed"] == timing.LEAST_SAMPLES - found["samples"]
@@ -299,8 +300,8 @@ def test_too_few_answers_block_and_say_how_many_more() -> None:
 
 def test_earlier_runs_give_what_one_lacks() -> None:
     """The answers of the history count, the newest first, and the record keeps those that were used."""
-    earlier = [judged({}, selection=DIFY) for _ in range(9)]
-    record = judged(CHATS, selection=DIFY, earlier=earlier)
+    earlier = [judged({}, selection=FEW) for _ in range(9)]
+    record = judged(CHATS, selection=FEW, earlier=earlier)
     found = objective(record, "slo.chat.first_event_p95")
     assert outcomes(record)["slo.chat.first_event_p95"] == "conforms"
     assert found["samples"] >= timing.LEAST_SAMPLES > found["of_this_run"]
@@ -382,7 +383,7 @@ def books_of(record: Record) -> list[str]:
 
 def test_nothing_is_sent_for_a_promise() -> None:
     """A run sends the same requests with and without it."""
-    plans = [session.plan(tenant_with(slo), BOOKS, selection=DIFY) for slo in ({}, CHATS)]
+    plans = [session.plan(tenant_with(slo), BOOKS, selection=FEW) for slo in ({}, CHATS)]
     costs = [session.rehearse(plan) for plan in plans]
     assert costs[0].requests == costs[1].requests
     assert costs[0].longest_chain == costs[1].longest_chain
@@ -397,7 +398,7 @@ def merged(parts: Sequence[Record]) -> Record:
 
 def test_shards_are_judged_together() -> None:
     """What each shard has too few answers for is judged by the answers of all, whatever each alone came to."""
-    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("dify", "n8n")]
+    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("n8n", "aider")]
     assert all(outcomes(part)["slo.chat.first_event_p95"] == "blocked" for part in parts)
     together = merged(parts)
     found = objective(together, "slo.chat.first_event_p95")

@@ -270,7 +270,7 @@ def _remedy_unserved(probe: Probe, response: Response) -> str:
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
     if response.status not in _NO_API:  # an API answers, and says what it objects to
-        return f"Have the tenant, and every gateway before it, take what SDKs send: it answers {describe(response)}."
+        return f"Have the tenant, and every gateway before it, accept what SDKs send: it answers {describe(response)}."
     if parts.path != _USUAL_PATH:
         return f"Check the path in base_url, {parts.path or '/'}: the tenant's API is usually at {usual}."
     return (

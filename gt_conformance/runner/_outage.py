@@ -38,7 +38,7 @@ from gt_conformance.together import together
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
-_UNREADABLE = "a body that is no JSON"
+_UNREADABLE = "a body that is not JSON"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -79,6 +79,8 @@ What objects to the request itself, in words of its own, is one cause at two rou
 is a right that one key lacks, as the words say, so is a part of the tenant that serves all audio, and so is one that is
 switched off, as they say.
 """
+_CLOSED = re.compile(rb"\s*(?:\".*\"|.*[}\]])\s*", re.DOTALL)
+"""A body that ends as JSON does: an object, a list, or a text (of JSON that was encoded twice)."""
 _SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
 """What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
@@ -494,7 +496,7 @@ _SEND_WHOLE = (
 _OF_BODY = {
     CUT: _SEND_WHOLE,
     _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
-    "characters escaped: several routes send whole bodies that are no JSON.",
+    "characters escaped: several routes send whole bodies that are not JSON.",
 }
 """What to do about bodies that cannot be read, by how that is said."""
 
@@ -594,7 +596,7 @@ def words_of(exchange: Exchange) -> str:
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
-        is_closed = response.media_type != "text/event-stream" and response.body.rstrip().endswith((b"}", b"]"))
+        is_closed = response.media_type != "text/event-stream" and _CLOSED.fullmatch(response.body) is not None
         return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"

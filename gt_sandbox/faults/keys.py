@@ -7,6 +7,7 @@ from typing import Any
 from starlette.types import Scope
 
 from gt_sandbox.accounts import OTHER_TENANT
+from gt_sandbox.alterations import TenantFile
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, act_as_owner, model_entry
 from gt_sandbox.faults.authentication import use_key_where, variable_of
@@ -156,7 +157,32 @@ def _echo_in_stream(request: Request, response: Response) -> Response:
     return response.with_body(f": {request.secret}\n\n".encode() + response.body)
 
 
+def _with_linked_keys_of_partner(document: TenantFile) -> TenantFile:
+    """The keys that PARTNER is linked to are declared too, its upload key without the right that it has."""
+    alias, dataset = "desk-assistant", "partner-briefs"
+    chat = {"purpose": "inference", "scopes": ["inference:chat"], "models": [alias]}
+    upload = {"purpose": "upload", "scopes": ["datasets:write"], "datasets": [dataset], "conversation_uploads": False}
+    keys = {
+        **document["keys"],
+        "partner-chat": {"secret_env": "GT_EMBEDDED_PARTNER_CHAT", **chat},
+        "partner-upload": {"secret_env": "GT_EMBEDDED_PARTNER_UPLOAD", **upload},
+        "partner": {
+            "secret_env": "GT_EMBEDDED_PARTNER",
+            "purpose": "conversation",
+            "inherits": ["partner-chat", "partner-upload"],
+        },
+    }
+    return {**document, "keys": keys}
+
+
 FAULTS = (
+    fault(
+        "conversation-uploads-of-upload-keys-without-the-right",
+        "An upload key without the right uploads into conversations all the same; its dataset is another one.",
+        tenant_file=_with_linked_keys_of_partner,
+        caught_by="key.scope_enforced",
+        breaks=("K18", "U2"),
+    ),
     fault(
         "dead-keys-work",
         "The tenant's cache of keys holds revoked keys and retired secrets for ever.",
