@@ -1,6 +1,7 @@
 """Reading YAML: what it means, where it stands, and what is said about each slip."""
 
 import hashlib
+import json
 import re
 import tempfile
 import time
@@ -667,3 +668,27 @@ def edited_runbooks(draw: st.DrawFn) -> bytes:
 def test_any_slip_in_a_runbook_gives_a_document_or_located_problems(content: bytes) -> None:
     """However a runbook is mangled, reading it gives a document or problems with their lines."""
     only_documents_or_located_problems(content, "runbook")
+
+
+KINDS = {
+    "tenant": {"base_url": "https://acme.example/api/tenant", "models": {}, "keys": {}, "waivers": "waivers.yaml"},
+    "fleet": {"tenants": {"acme": {"file": "acme.yaml"}}, "attestations": "attestations.yaml"},
+    "attestations": {"attestations": []},
+    "waivers": {"waivers": []},
+}
+
+
+@pytest.mark.parametrize("wanted", KINDS)
+@pytest.mark.parametrize("there", KINDS)
+def test_a_file_of_another_kind_is_one_error(tmp_path: Path, wanted: str, there: str) -> None:
+    """Whoever names the one file in the place of the other reads that, and not what is wrong with each key."""
+    path = tmp_path / "it.yaml"
+    path.write_text(json.dumps(KINDS[there]), encoding="utf-8")
+    try:
+        document.read(path, schema=wanted)
+    except InputError as error:
+        messages = [problem.message for problem in error.problems]
+    else:
+        messages = []
+    assert any("is wanted here" in message for message in messages) == (there != wanted)
+    assert there == wanted or len(messages) == 1

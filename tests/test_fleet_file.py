@@ -142,6 +142,13 @@ WRONG: Mapping[str, tuple[str, str, str, str]] = {
     "no id": ("tenants.csv", "initech,", ",", "tenants.csv:3: this tenant has no id"),
     "a bad id": ("tenants.csv", "initech,", "../x,", "tenants.csv:3: '../x' cannot be an id"),
     "a column for nothing": ("tenants.csv", "name,region", "name,regoin", "nothing uses the column 'regoin'"),
+    "semicolons": (
+        "tenants.csv",
+        LIST,
+        LIST.replace(",", ";"),
+        "tenants.csv:1: ';' stands between the columns, where a comma is wanted.",
+    ),
+    "another kind of file": ("fleet.yaml", FLEET, OWN, "fleet.yaml: this is a tenant file, and a fleet file is wanted"),
     "no column id": ("tenants.csv", "id,name", "ident,name", "tenants.csv:1: there is no column id"),
     "too many values": ("tenants.csv", "initech.example", "initech.example,x", "tenants.csv:3: this line has 5 values"),
     "a value that no label has": (

@@ -6,7 +6,7 @@ text. A hostile file costs no more than its size: at most 1 MiB, 100 levels, and
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from gt_conformance.document._document import (
 )
 from gt_conformance.document._json import locate_in_json
 from gt_conformance.document._yaml import build, dump
-from gt_conformance.errors import InputError, Problem
+from gt_conformance.errors import InputError, Location, Problem
 
 __all__ = [
     "Document",
@@ -50,11 +50,38 @@ def read(path: Path, *, schema: str | None) -> Document:
     document = None
     if made.root is not None and isinstance(made.value, dict):
         document = Document(path, made.value, hashlib.sha256(found).hexdigest(), source, made.root)
+        _require_kind(document, schema)
         errors = schemas.load(schema).errors(document.value) if schema is not None else ()
         problems += explain_errors(errors, document, made.lost)
     if problems or document is None:
         raise InputError(limit_problems(problems, path))
     return document
+
+
+_KINDS: Mapping[str, tuple[str, frozenset[str], str]] = {
+    "tenant": ("a tenant file", frozenset({"models", "keys"}), "--tenant"),
+    "fleet": ("a fleet file", frozenset({"tenants"}), "gt-conformance fleet"),
+    "runbook": ("a runbook", frozenset({"routes", "checklist"}), "a folder of runbooks (--runbooks)"),
+    "attestations": ("a file of attestations", frozenset({"attestations"}), "--attestations"),
+    "waivers": ("a file of waivers", frozenset({"waivers"}), "--waivers"),
+    "results": ("a record of a run", frozenset({"run", "tenant_checks"}), "gt-conformance report, verify and show"),
+}
+"""What each kind of file is called, keys that it alone has with more than text in them, and where it is named."""
+
+
+def _require_kind(document: Document, schema: str | None) -> None:
+    """Raises InputError where a file is of another kind than is wanted: that is one error, and not one for each key."""
+    wanted = _KINDS.get(schema or "")
+    there = {name for name, value in document.value.items() if not isinstance(value, str)}
+    if wanted is None or wanted[1] & there:
+        return
+    for called, keys, place in _KINDS.values():
+        if keys <= there:
+            raise InputError.of(
+                f"this is {called}, and {wanted[0]} is wanted here.",
+                where=Location(str(document.path)),
+                hint=f"It belongs to {place}.",
+            )
 
 
 def changed(document: Document, value: dict[str, Any], *, schema: str) -> Document:
