@@ -318,8 +318,8 @@ def test_a_folder_is_no_module() -> None:
     """Nor is a path without its ending: Python would look for what it cannot find, and say so in words of its own."""
     hint = "Name a file that ends in .py, or a module."
     assert problems_of_loading(".", "acme/checks") == [
-        f". is no Python file. {hint}",
-        f"acme/checks is no Python file. {hint}",
+        f". is not a Python file. {hint}",
+        f"acme/checks is not a Python file. {hint}",
     ]
 
 

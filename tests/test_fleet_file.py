@@ -146,7 +146,7 @@ WRONG: Mapping[str, tuple[str, str, str, str]] = {
         "tenants.csv",
         LIST,
         LIST.replace(",", ";"),
-        "tenants.csv:1: ';' stands between the columns, where a comma is wanted.",
+        "tenants.csv:1: ';' separates the columns, where a comma is wanted.",
     ),
     "another kind of file": ("fleet.yaml", FLEET, OWN, "fleet.yaml: this is a tenant file, and a fleet file is wanted"),
     "no column id": ("tenants.csv", "id,name", "ident,name", "tenants.csv:1: there is no column id"),

@@ -447,7 +447,7 @@ def _imported(name: str) -> ModuleType:
     if not name.strip():
         raise InputError.of("--checks names no module.", hint="Name a module as in an import, or the path of its file.")
     if not name.endswith(".py") and (name.startswith(".") or "/" in name):
-        raise InputError.of(f"{name} is no Python file.", hint="Name a file that ends in .py, or a module.")
+        raise InputError.of(f"{name} is not a Python file.", hint="Name a file that ends in .py, or a module.")
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = Path(name)

@@ -56,7 +56,7 @@ def read_list(path: Path, known: Collection[str]) -> list[Line]:
 def _problems_of_columns(columns: list[str], known: Collection[str], where: Location) -> Iterator[Problem]:
     if len(columns) == 1 and (mark := next((one for one in ";\t|" if one in columns[0]), None)):
         hint = "Save the file as CSV with commas, as spreadsheets in English do."
-        yield Problem(f"{quote(mark)} stands between the columns, where a comma is wanted.", where=where, hint=hint)
+        yield Problem(f"{quote(mark)} separates the columns, where a comma is wanted.", where=where, hint=hint)
         return
     if "id" not in columns:
         hint = "The first line names the columns, with commas between them: id,name,region."
