@@ -9,8 +9,11 @@ import httpcore
 import pytest
 
 from gt_conformance import Record, plan, resources, run
+from gt_conformance.exchange import Exchange, Failure
+from gt_conformance.exchange import Request as Sent
 from gt_conformance.planning import Selection
 from gt_conformance.runbook import load_directory
+from gt_conformance.runner._outage import explain_unsteady
 from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS
@@ -216,6 +219,15 @@ def of_three(wanted: Predicate, instead: Response | None) -> MiddlewareFactory:
         return instead or response.with_body(b"\n\n".join(events[: len(events) // 2]) + b"\n\n")
 
     return change_responses(is_any, change)
+
+
+@pytest.mark.parametrize(("failure", "is_named"), [(Failure.TIMEOUT, True), (Failure.CLOSED, False)])
+def test_requests_that_wait_now_and_then_may_be_too_many_at_once(failure: Failure, *, is_named: bool) -> None:
+    """A proxy that serves two connections keeps the others waiting: the remedy names the limit to lower."""
+    failed = Exchange("x0001", Sent("POST", "https://acme.example/api/tenant/v1/embeddings", "rag"), None, 1.0, failure)
+    said = explain_unsteady([failed], 61)
+    assert "1 of 61 requests got " in said
+    assert ("serves fewer connections at a time, lower limits.concurrency." in said) == is_named
 
 
 def is_versioned_stream(request: Request) -> bool:

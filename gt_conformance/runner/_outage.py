@@ -268,7 +268,7 @@ def _named(
         return {one: cause for one, cause in unsteady.items() if cause is not None}
     failed = [one for one in exchanges.values() if _goes_wrong(one) and words_of(one) in words]
     failed = failed or [one.exchange for one in found if one.words in words]
-    shared = Cause(UNSTEADY, _explain_unsteady(failed, len(exchanges)))
+    shared = Cause(UNSTEADY, explain_unsteady(failed, len(exchanges)))
     return {one: cause or shared for one, cause in unsteady.items()}
 
 
@@ -477,15 +477,19 @@ def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
     return again.response.succeeded or not same
 
 
-def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
+def explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
+    """What to do about requests that fail now and then: those that failed, of how many that were sent."""
     response = failed[0].response
     got = words_of(failed[0])
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
+    few = ""
+    if all(exchange.failure is Failure.TIMEOUT for exchange in failed):
+        few = " If something before the tenant serves fewer connections at a time, lower limits.concurrency."
     return (
         "Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
         f"{len(failed)} of {count_noun(sent, 'request')} got {got}, "
-        "and the same request is answered when it is sent again."
+        f"and the same request is answered when it is sent again.{few}"
     )
 
 
