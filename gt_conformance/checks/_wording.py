@@ -126,7 +126,8 @@ _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]li
 _OF_BUDGETS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """LiteLLM's proxy answers 400, New API 403, OpenAI 429."""
 _SAYS_BUDGET = re.compile(
-    r"(?i)\binsufficient[_ ](?:user[_ ])?(?:quota|balance|credits?)\b|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
+    r"(?i)\binsufficient[_ ](?:user[_ ])?(?:quota|balance|credits?)\b"
+    r"|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
     r"|\b(?:exceed\w*|exhausted|used up|over)\b.{0,40}\b(?:budget|quota|credits?)\b"
     r"|\bquota\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
 )

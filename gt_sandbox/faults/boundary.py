@@ -520,7 +520,7 @@ FAULTS = (
     ),
     fault(
         "states-of-files-look-at-no-key",
-        "The state of a file is told to whoever asks for its id, with a key or without.",
+        "The state of a file is visible to whoever asks for its id, with a key or without.",
         act_as_owner(_file_by_id, anybody=True),
         caught_by="key.required",
         breaks=("A1", "F4"),
