@@ -75,7 +75,7 @@ def test_a_key_that_is_not_allowed_the_model_opens_no_conversation() -> None:
     sender = FakeSender(extensions)
     result = judged("key.scope_enforced", tenant=tenant_of(*keys, key("wide", models=other)), sender=sender)
     opening = {request.key for request in sender.sent if place(request) == CONVERSATIONS}
-    assert opening - {"app"} == {"writes", "draws"}
+    assert opening - {"app", None} == {"writes", "draws"}  # without a key where one of these got in
     violates(result, "POST /v1/conversations with a name that the key draws may not use is refused with a 4xx")
 
 
@@ -251,7 +251,8 @@ def test_a_key_is_refused_what_its_runbook_does_not_need() -> None:
 def test_a_needless_route_that_its_declared_scopes_leave_out_is_a_violation() -> None:
     """A route that is open although the tenant file says that the key has no right to it: scopes are not enforced."""
     state = by("talks", answer({"id": "file-app", "status": "ready"}), at=["/v1/files/file-app"])
-    result = judged("key.least_privilege", state, extensions, tenant=SCOPED, parameters=NEEDLESS)
+    nobody = by(None, refusal(401), at=["/v1/embeddings"])
+    result = judged("key.least_privilege", nobody, state, extensions, tenant=SCOPED, parameters=NEEDLESS)
     violates(
         result, "POST /v1/embeddings by the key talks is refused: its declared scopes leave it out; found HTTP 200"
     )
