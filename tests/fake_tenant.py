@@ -217,7 +217,7 @@ def is_control(request: Request) -> bool:
     return place(request) in {KNOWN_ROUTE, "/v1/gt-conformance-no-such-route"}
 
 
-def by(name: str, given: Response | Reply, *, at: Iterable[str] = ()) -> Rule:
+def by(name: str | None, given: Response | Reply, *, at: Iterable[str] = ()) -> Rule:
     """A rule for what a key gets at these places; without any, wherever no control goes."""
 
     def rule(request: Request) -> Response | Reply | None:

@@ -496,6 +496,14 @@ ENDS: dict[str, tuple[Response, str]] = {
         error_response(403, "The quota of this key is exhausted."),
         "blocked: Raise the budget of the key or of the tenant, then run again.",
     ),
+    "a budget, by 400": (
+        error_response(400, "Budget has been exceeded! Current cost: 10.0, Max budget: 10.0"),
+        "blocked: Raise the budget of the key or of the tenant, then run again.",
+    ),
+    "too small a quota, by 403": (
+        error_response(403, "insufficient user quota, remaining quota: -1"),
+        "blocked: Raise the budget of the key or of the tenant, then run again.",
+    ),
     "a ban": (error_response(403, "Forbidden."), "blocked: Have the gateway before the tenant let this machine's"),
 }
 

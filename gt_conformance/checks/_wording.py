@@ -64,7 +64,7 @@ def says_budget(response: Response) -> bool:
 
     A quota of so many a minute is a rate, and so is what says when to ask again.
     """
-    if response.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
+    if response.status not in _OF_BUDGETS:
         return response.status == HTTPStatus.PAYMENT_REQUIRED
     said = _beginning(response)
     is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
@@ -123,8 +123,11 @@ def _beginning(response: Response) -> str:
 _SAYS_LICENSE = re.compile(r"(?i)\blicen[cs]e|\bsubscription|\btrial\b")
 _WHEN = ("retry-after", "retry-after-ms")
 _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
+_OF_BUDGETS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""LiteLLM's proxy answers 400, New API 403, OpenAI 429."""
 _SAYS_BUDGET = re.compile(
-    r"(?i)insufficient[_ ]quota|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
+    r"(?i)\binsufficient[_ ](?:user[_ ])?(?:quota|balance|credits?)\b"
+    r"|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
     r"|\b(?:exceed\w*|exhausted|used up|over)\b.{0,40}\b(?:budget|quota|credits?)\b"
     r"|\bquota\b.{0,40}\b(?:exceed|exhaust|used up|reached)"
 )
