@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gt_conformance.checks import Violation, finding_of, normalized_reason, place_asked, without_ids
-from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.checks import KNOWN_ROUTE, Violation, finding_of, normalized_reason, place_asked, without_ids
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runner._outage import UNSTEADY, is_failure
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.together import together
@@ -27,6 +27,7 @@ _KEYS = frozenset(
 """What an answer has each time, or never: what else it holds may differ from one answer to the next."""
 _OF_KEYS = frozenset({401, 403, 429})
 """What is refused so at the end may be a ban or a limit, which has a finding of its own."""
+_OUTAGE = "outage~"
 _OF_INSTANCES = "instances~"
 """How the ids of findings begin that say already that instances differ."""
 _OF_NAMES = "model~"
@@ -57,6 +58,7 @@ class Changed:
 
     differences: Sequence[_Difference]
     exchanges: Mapping[str, Exchange]
+    finding: str
     remedy: str
     renamed: Mapping[str, str]
     """Findings that became this one, wherever they are met."""
@@ -75,7 +77,9 @@ class Changed:
         return form is not None and any(one.is_in(form) for one in self.differences)
 
     def _amend(self, violation: Violation) -> Violation:
-        return replace(violation, finding=_FINDING, remedy=self.remedy) if self.explains(violation) else violation
+        if not self.explains(violation):
+            return violation
+        return replace(violation, finding=self.finding, remedy=self.remedy)
 
 
 async def find_changed(
@@ -98,17 +102,30 @@ async def find_changed(
             again = await send_again(one, number)
             if _compare(again, one, differences, texts):
                 break
-    changed = Changed(differences, exchanges, "", {})
+    changed = Changed(differences, exchanges, _FINDING, "", {})
     explained = [item for item in found if changed.explains(item)]
-    if not explained:
+    if not explained or _is_of_states(explained, exchanges):
         return None
-    others = {item.finding for item in found if not changed.explains(item)}
-    renamed = {item.finding: _FINDING for item in explained if item.finding not in others}
     remedy = (
         "Find what changed while the run was under way, or which instance differs from the others (a deployment, a "
         f"restart, a backend): {texts[0]}. Then run again."
     )
+    outage = next((item for item in explained if item.finding.startswith(_OUTAGE)), None)
+    if outage is not None:  # what fails from some time on has its words already
+        changed, remedy = replace(changed, finding=outage.finding), outage.remedy or remedy
+    others = {item.finding for item in found if not changed.explains(item)}
+    renamed = {item.finding: changed.finding for item in explained if item.finding not in others}
     return replace(changed, remedy=remedy, renamed=renamed)
+
+
+def _is_of_states(explained: Sequence[Violation], exchanges: Mapping[str, Exchange]) -> bool:
+    """Whether it is a single finding about states of files, which may differ from one time to the next."""
+    asked = (exchanges[item.exchange or ""].request for item in explained)
+    return len({item.finding for item in explained}) == 1 and all(map(_asks_for_state, asked))
+
+
+def _asks_for_state(request: Request) -> bool:
+    return request.method == "GET" and not request.path.endswith(KNOWN_ROUTE)
 
 
 def _compare(good: Exchange, wrong: Exchange, differences: list[_Difference], texts: list[str]) -> bool:

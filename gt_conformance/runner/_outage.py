@@ -38,7 +38,7 @@ from gt_conformance.together import together
 _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
-_UNREADABLE = "a body that is no JSON"
+_UNREADABLE = "a body that is not JSON"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -490,7 +490,7 @@ _SEND_WHOLE = (
 _OF_BODY = {
     CUT: _SEND_WHOLE,
     _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
-    "characters escaped: several routes send whole bodies that are no JSON.",
+    "characters escaped: several routes send whole bodies that are not JSON.",
 }
 """What to do about bodies that cannot be read, by how that is said."""
 
