@@ -27,6 +27,12 @@ class TooLarge(OSError):
         super().__init__(errno.EFBIG, f"it is larger than {size}", None if path is None else str(path))
 
 
+def explain_unexpanded(path: Path) -> str | None:
+    """What to do about a path with something that a shell would have replaced; None where it has nothing of that."""
+    word = next((part for part in path.parts if part.startswith(("~", "$"))), None)
+    return None if word is None else f"Only a shell replaces {word}: write out the path."
+
+
 def read_bounded(path: Path, most: int, *, pipes: bool = True) -> bytes:
     """The content of a regular file, or of a pipe that somebody writes to (``<(command)`` in a shell).
 

@@ -229,7 +229,9 @@ VIOLATIONS: dict[str, Case] = {
     "forms: no answer": Case("chat.message_forms", GONE, "no answer"),
     "load: refused": Case("chat.client_load", refusal(413, "Too large."), "HTTP 413: Too large.", parameters=LOAD),
     **{
-        f"{check}: an error in a 200": Case(check, {"error": {"message": "no"}}, f"{what}; found HTTP 200: no", when)
+        f"{check}: an error in a 200": Case(
+            check, {"error": {"message": "no"}}, f"{what}; found HTTP 200 with an error inside: no", when
+        )
         for check, what, when in (
             ("chat.message_forms", "content as a list of text parts is accepted with 2xx", of_parts),
         )
@@ -685,7 +687,7 @@ def test_message_forms_are_sent_in_one_chat_and_one_by_one_only_where_that_fails
     assert of_parts(body)
     sender = FakeSender(to(CHAT, refusal(400), when=from_developer))
     judged("chat.message_forms", sender=sender)
-    with_everything, together, alone = 1, 1, 7
+    with_everything, together, alone = 1, 1, 8
     assert len([one for one in sender.sent if one.path.endswith(CHAT)]) == with_everything + together + alone
 
 

@@ -70,6 +70,7 @@ SPELLINGS = (
     "/v1/models.json",
     "/v1/%6dodels",
     "/v1/models.",
+    f"/v1/models/{ALIAS}",
     "/health/%2e%2e/v1/models",
     "//chat/completions",
     "/chat/completions;v=1",

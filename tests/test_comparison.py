@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from gt_conformance import comparison, results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import ChangeKind, CheckRecord, SinceRecord
+from tests import commands
 from tests.made_records import OUTCOMES, PARTS, book, check, record
 
 KINDS: tuple[ChangeKind, ...] = (
@@ -140,6 +142,15 @@ def test_other_parameters_are_another_check() -> None:
     assert [kind for *_, kind in kinds_of(comparison.compare(old, new))] == ["fixed", "new_violations"]
 
 
+def test_a_key_more_in_the_tenant_file_is_no_other_check() -> None:
+    """A check of the boundary names the keys that it tries; with another one it is fixed or tested, and not new."""
+    keys = ["rag"], ["rag", "upload"]
+    for before, kind in (("violates", "fixed"), ("blocked", "newly_tested")):
+        old = record(book(parts={"chat": [check(before, parameters={"keys": keys[0], "routes": ["chat"]})]}))
+        new = record(book(parts={"chat": [check(parameters={"keys": keys[1], "routes": ["chat"]})]}))
+        assert [found for *_, found in kinds_of(comparison.compare(old, new))] == [kind]
+
+
 @pytest.mark.parametrize("order", [1, -1], ids=["bad-first", "bad-last"])
 def test_with_two_keys_the_worst_counts(order: int) -> None:
     """A check that a row makes with two keys is as bad as the worse of them, in whichever order they stand."""
@@ -154,6 +165,20 @@ def test_a_change_tells_what_is_wrong_or_was() -> None:
     (new,) = comparison.compare(record(book()), bad)["new_violations"]
     (fixed,) = comparison.compare(bad, record(book()))["fixed"]
     assert [(change["reason"], change["remedy"]) for change in (new, fixed)] == [("HTTP 500", "Fix it.")] * 2
+
+
+def test_what_was_waived_before_is_said_to_have_been(tmp_path: Path) -> None:
+    """A block whose waiver ended was not tested before either: the line says that it was waived."""
+    block = check("waived", breaches=[], obstacles=[{"reason": "no key", "remedy": "Add it."}])
+    for name, one in {"old": block, "new": check("blocked")}.items():
+        made = record(book(parts={"chat": [one]}))
+        (tmp_path / f"{name}.json").write_text(json.dumps(made), encoding="utf-8")
+    for form, text in {
+        "text": "dify-chat-native, waived before",
+        "markdown": "`dify-chat-native`, waived before",
+    }.items():
+        words = ("diff", "old.json", "new.json", "--unverified", "--format", form)
+        assert text in commands.in_process(*words, cwd=tmp_path).stdout
 
 
 def test_a_changed_runbook_is_named_with_its_verdicts() -> None:

@@ -314,6 +314,15 @@ def test_a_module_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_is_no_module() -> None:
+    """Nor is a path without its ending: Python would look for what it cannot find, and say so in words of its own."""
+    hint = "Name a file that ends in .py, or a module."
+    assert problems_of_loading(".", "acme/checks") == [
+        f". is no Python file. {hint}",
+        f"acme/checks is no Python file. {hint}",
+    ]
+
+
 def test_two_modules_may_not_share_an_id(write: Write) -> None:
     """The second is the error, at its line; two checks of one module that share one are as well."""
     first, second = write(), write(name="again.py")

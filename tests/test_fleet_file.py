@@ -372,3 +372,21 @@ def test_a_plan_is_a_table_or_json(folder: Path) -> None:
     assert value["tokens"] == sum(share["tokens"] for share in value["shares"]) > 0
     assert value["money"] == {"EUR": sum(share["money"].get("EUR", 0.0) for share in value["shares"])}
     assert re.search(r"Cost: .*EUR.* in the worst case", shown.stdout)
+    assert "Without a price: something of 1 tenant (" in shown.stdout
+    assert value["least_s"] == round(value["least_s"], 3)
+    assert value["money"]["EUR"] == round(value["money"]["EUR"], 6)
+
+
+def test_what_nothing_has_a_price_for_costs_an_unknown_amount(folder: Path) -> None:
+    """A currency alone is no price: EUR 0.00 would be read as free."""
+    (folder / "own.yaml").write_text(OWN + "prices: {currency: EUR}\n", encoding="utf-8")
+    (folder / "fleet.yaml").write_text("tenants: {hand-made: {file: own.yaml}}\n", encoding="utf-8")
+    shown = in_process("fleet", "plan", "fleet.yaml", cwd=folder).stdout
+    assert "Cost in EUR: unknown." in shown
+    assert "0.00" not in shown
+
+
+def test_a_list_that_a_spreadsheet_wrote_may_start_with_a_byte_order_mark(folder: Path) -> None:
+    """What a spreadsheet calls CSV UTF-8 does: the first column is id all the same."""
+    (folder / "tenants.csv").write_bytes(b"\xef\xbb\xbf" + LIST.encode())
+    assert [one.id for one in _load(folder).tenants][2:] == ["globex", "initech"]

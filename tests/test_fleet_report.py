@@ -121,6 +121,17 @@ def test_a_shard_that_is_missing_leaves_the_fleet_undecided(tmp_path: Path) -> N
     assert _report(tmp_path).code == 0
 
 
+def test_shards_that_are_missing_are_one_sentence(tmp_path: Path) -> None:
+    """Of a job that never started, nobody reads a warning for each shard; the decision counts the files."""
+    write_night(tmp_path, TONIGHT, {"a": GOOD}, "00001-of-00020")
+    found = _report(tmp_path)
+    assert "19 files of the table are missing or cannot be read." in found.stdout
+    (warning,) = found.stderr.splitlines()
+    assert "19 of 20 parts of the table are missing: shards 0/20, 2/20, " in warning
+    assert "10/20 and 9 more of that night have not completed. Run each of them: " in warning
+    assert "gt_conformance_fleet_files_unreadable{} 19" in _documents(tmp_path)["metrics.prom"]
+
+
 def test_a_night_that_was_done_again_with_other_shards_is_whole(tmp_path: Path) -> None:
     """All parts of one number of shards are enough; a batch that Dask divided is there by its pieces."""
     for part in ("00001-of-00003", "00000-of-00002", "00001-of-00002-000", "00001-of-00002-001"):
@@ -256,7 +267,17 @@ def test_a_tenant_that_is_away_is_missing_when_a_row_of_it_was_due(tmp_path: Pat
     documents = _documents(tmp_path)
     assert "- nightly: no row tonight. Last judged on 2026-11-26." in documents["notify.txt"]
     assert "third" not in documents["notify.txt"]
+    assert not found.stderr
     assert "gt_conformance_fleet_tenants_missing{} 1" in documents["metrics.prom"]
+
+
+def test_a_tenant_that_cannot_have_left_is_named(tmp_path: Path) -> None:
+    """A slip in --gone, or a tenant that is there tonight: it would change nothing, and say nothing."""
+    write_night(tmp_path, TONIGHT, {"globex": GOOD, "acme": GOOD})
+    found = _report(tmp_path, "--gone", "globx", "--gone", "acme")
+    assert found.code == 0
+    assert "warning: --gone 'globx': no tenant of that id is in the table. Did you mean globex?" in found.stderr
+    assert "warning: --gone acme: it has a row tonight." in found.stderr
 
 
 def test_a_tenant_whose_decision_changes_again_and_again_flaps(tmp_path: Path) -> None:

@@ -165,6 +165,11 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "a secret with blanks around it": (around("  ", " \n"), 0, ()),
     "a mistyped name": (MISTYPED, 7, ("field-analist", "Did you mean field-analyst")),
     "a name in capitals": (change("models", "chat", to="FIELD-ANALYST"), 7, ("Did you mean field-analyst",)),
+    "a name with a blank behind it": (
+        both(change("models", "chat", to="field-analyst "), change("models", "embeddings", to="field-analyst ")),
+        7,
+        ("allowed the name 'field-analyst '", "Did you mean field-analyst?"),
+    ),
     "read-only": (change("read_only", to=True), 7, ("read-only", "Set read_only: false")),
     "a variable that is not set": (secret(RAG, None), 7, (RAG, "which is not set", f"export {RAG}=")),
     "an empty secret file": (EMPTY, 7, ("acme.yaml:", "'rag'", "gives nothing")),
@@ -187,7 +192,11 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
         7,
         ("the dataset briefs-of-2019 takes no upload", "Correct dataset in the tenant file"),
     ),
-    "a retired secret in the place of the live one": (exchanged(RAG, f"{RAG}_OLD"), 7, ("secret of the key rag",)),
+    "a retired secret in the place of the live one": (
+        exchanged(RAG, f"{RAG}_OLD"),
+        7,
+        ("swapped with its retired secret",),
+    ),
     "a purpose that the key has not": (
         change("keys", "rag", "purpose", to="conversation"),
         7,
@@ -209,6 +218,52 @@ def test_a_slip_is_one_finding_that_names_it(
     for word in words:
         assert word in lines[0]
     assert exit_code(record) == (code or 7), "attestations are missing, as nobody gave any"
+
+
+FEW = ("rag", "upload", "app", "gone")
+
+
+def test_a_name_that_every_key_mistypes_accuses_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """No key is declared to be allowed the name that chats take: said once; no dead key is asked to chat."""
+
+    def slip(document: Document, _: Secrets) -> None:
+        document["keys"] = {name: document["keys"][name] for name in FEW}
+        document["keys"]["rag"]["models"] = ["field-analist"]
+        del document["runbooks"]
+
+    lines = told(judged(running, tenant_in(tmp_path, running, slip)))
+    assert len([line for line in lines if "no key is declared to be allowed the name field-analyst" in line]) == 1, (
+        lines
+    )
+    assert not [line for line in lines if "Select something that chats" in line]
+
+
+def test_a_name_that_one_key_mistypes_is_said_where_the_key_is_missed(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """Rather than one key more: the name that was probably meant, and the key whose models have it."""
+    lines = told(judged(running, tenant_in(tmp_path, running, change("keys", "rag", "models", to=["field-analist"]))))
+    (line,) = [line for line in lines if "no credential reaches POST /v1/conversations/files" in line]
+    assert (
+        "Did you mean field-analyst by field-analist, which the key app may use? Correct the models of the key rag"
+        in line
+    )
+    (line,) = [line for line in lines if "the name field-analist is not among those" in line]
+    assert "Correct the models of the key rag in " in line
+
+
+def test_the_dataset_of_a_run_is_none_that_no_key_may_write(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """An upload to it would be taken, and the tenant accused: the file contradicts itself."""
+    with pytest.raises(InputError, match=r"other_datasets\.0: the dataset 'scratch-briefs' is under other_datasets"):
+        tenant_in(tmp_path, running, change("other_datasets", to=["scratch-briefs"]))
+
+
+def test_another_dataset_that_the_key_may_write_is_named(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """One is named in other_datasets: what is missing is another than that."""
+    own = both(
+        change("other_datasets", to=["partner-briefs"]),
+        change("keys", "upload", "datasets", to=["scratch-briefs", "partner-briefs"]),
+    )
+    lines = told(judged(running, tenant_in(tmp_path, running, own)))
+    assert len([line for line in lines if "partner-briefs is declared to be its own" in line]) == 1, lines
 
 
 def test_two_secrets_that_are_swapped_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:

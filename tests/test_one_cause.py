@@ -108,7 +108,7 @@ def is_of_gt(request: Request) -> bool:
 def test_routes_that_are_switched_off_are_one_finding() -> None:
     """The refusal says so itself, whichever key asks: conversations and datasets are one."""
     [line] = found(judged(refuse(is_of_gt, error_response(403, "Feature disabled"))))
-    assert "Switch on in the tenant what it says is off" in line
+    assert "Enable in the tenant what its message says is disabled" in line
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_keys_that_are_left_out_where_their_value_is_empty_are_one_finding() -> 
     """In whole chats, in streams, in the pieces of tool calls: the remedy names what is missing in each."""
     shortened = combine(replace_json(is_any, without_defaults), change_chunks(lambda chunk: [without_defaults(chunk)]))
     [line] = found(judged(shortened, every=True))
-    assert "also where its value is 0, empty or null" in line
+    assert "even if its value is 0, empty or null" in line
     assert "'choices' is missing" in line
     assert "'index' is missing" in line
 
@@ -218,7 +218,7 @@ def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -
         return {**body, "usage": {key: str(one) for key, one in counts.items()}} if isinstance(counts, dict) else body
 
     [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
-    assert "In several places it has text for a number" in line
+    assert "In several places it returns values of type text where type number is expected" in line
 
 
 def numbered(value: object) -> object:
@@ -231,7 +231,7 @@ def numbered(value: object) -> object:
 def test_ids_that_are_numbers_are_one_finding_where_nobody_knows_the_number() -> None:
     """Who asks for a file by the id that was given gets a 404 for the same reason."""
     [line] = found(judged(replace_json(lambda request: not MODELS(request), numbered), every=True))
-    assert "In several places it has number for a text" in line
+    assert "In several places it returns values of type number where type text is expected" in line
 
 
 def test_an_instance_that_lists_nothing_to_nobody_is_no_cache() -> None:

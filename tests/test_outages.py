@@ -91,7 +91,7 @@ ROUTES: dict[str, tuple[Predicate, str]] = {
     "embeddings": (EMBEDDINGS, "POST /api/tenant/v1/embeddings fails inside"),
     "conversations": (CONVERSATIONS, "POST /api/tenant/v1/conversations fails inside"),
     "the state of files": (is_file_state, "GET /api/tenant/v1/files/"),
-    "both uploads, in the same words": (is_upload, "which fail in the same words: POST"),
+    "both uploads, in the same words": (is_upload, "they fail with the same message: POST"),
 }
 
 
@@ -270,7 +270,7 @@ def test_what_refuses_several_routes_in_the_same_words_is_one_finding() -> None:
     """A gateway that lets no POST through: neither are names or rights of the keys taken for wrong."""
     refused = change_responses(lambda request: request.method == "POST", lambda _, __: NOT_HERE)
     [line] = found(judged(refused, "dify", "n8n"))
-    assert "Find what refuses these in the same words" in line
+    assert "Find what refuses these with the same message" in line
     assert "POST /api/tenant/chat/completions" in line
 
 
@@ -278,7 +278,7 @@ def test_posts_that_no_key_gets_through_are_one_finding() -> None:
     """A gateway that takes the key off what is posted is told from a key that is dead at one route."""
     refused = change_responses(lambda request: request.method == "POST", lambda _, __: error_response(401, "Who?"))
     [line] = found(judged(refused, "dify", "n8n"))
-    assert "Find what refuses these in the same words" in line
+    assert "Find what refuses these with the same message" in line
 
 
 def test_a_right_that_one_key_lacks_is_one_finding() -> None:
@@ -318,7 +318,7 @@ def test_posts_that_are_redirected_are_one_finding() -> None:
 def test_uploads_that_are_locked_are_one_finding() -> None:
     """A state of the tenant's, in its own words, is neither a right nor a route that is missing."""
     [line] = found(judged(refuse(is_upload, error_response(423, "The index is being rebuilt."))))
-    assert "Find what refuses these in the same words" in line
+    assert "Find what refuses these with the same message" in line
 
 
 def test_two_routes_that_are_not_served_are_two_findings() -> None:
@@ -351,7 +351,7 @@ def has_letters(request: Request) -> bool:
 def test_what_objects_to_requests_in_the_same_words_is_one_finding(wanted: Predicate, words: str) -> None:
     """Two routes are enough, where a gateway objects to how the request is made, in words of its own."""
     [line] = found(judged(refuse(wanted, error_response(400, words))))
-    assert "Find what refuses these in the same words" in line
+    assert "Find what refuses these with the same message" in line
 
 
 def of_key(name: str, response: Response) -> MiddlewareFactory:
@@ -506,7 +506,9 @@ def test_a_tenant_that_goes_down_within_a_run_bans_nobody() -> None:
     for several in (["openai-sdk-curl", "dify"], []):
         record = judged(after(60 if several else 150, FAILED), *several, every=not several)
         [line] = found(record)
-        assert line.startswith("violates: Look in the tenant's log for what these share, which fail in the same words")
+        assert line.startswith(
+            "violates: Look in the tenant's log for what these have in common; they fail with the same"
+        )
         assert any(row["outcome"] == "blocked" for book in record["runbooks"] for row in book["routes"])
 
 

@@ -46,6 +46,12 @@ UNKNOWN: Mapping[str, tuple[list[str], str]] = {
     "capitals": (["Dify"], "Dify: did you mean dify?"),
     "a file": (["runbooks/dify.yaml"], "runbooks/dify.yaml: did you mean dify?"),
     "several with blanks": (["dify, Aider"], "dify, Aider: did you mean dify,aider?"),
+    "a comma too many": (["dify,,Aider"], "dify,,Aider: did you mean dify,aider?"),
+    "an address": (
+        ["--tenant", "https://acme.example/api/tenant"],
+        "This is an address: name a file. That of the tenant goes into base_url of its file, or into GT_BASE_URL.",
+    ),
+    "a home folder": (["--tenant=~/acme.yaml"], "there is no such file. Only a shell replaces ~: write out the path."),
     "a row": (
         ["dify-chat-native"],
         "'dify-chat-native' is a row or a checklist item of dify, and no runbook. Name the",
@@ -111,6 +117,14 @@ def test_a_mistake_is_a_sentence_and_exit_4(mistake: str, refused: Callable[[str
     assert UNKNOWN[mistake][1] in found.said
     assert "Traceback" not in found.said
     assert not (found.folder / "results.json").exists()
+
+
+def test_a_tenant_file_without_its_option_is_recognized(tmp_path: Path) -> None:
+    """``run acme.yaml``: pytest would look for tests in it."""
+    (tmp_path / "acme.yaml").write_text("base_url: https://acme.example\n", encoding="utf-8")
+    found = run("acme.yaml", cwd=tmp_path)
+    assert found.code == 4
+    assert "acme.yaml: did you mean --tenant acme.yaml?" in found.said
 
 
 def test_a_tenant_half_named_by_the_environment_is_refused(tmp_path: Path) -> None:

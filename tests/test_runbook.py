@@ -143,6 +143,7 @@ def test_both_endings_are_runbooks(write: Write) -> None:
     """A file that ends in .yml is a runbook as well; any other file is none."""
     write(name="dify.yml")
     write(name="notes.txt")
+    Path("books/._dify.yml").write_bytes(b"\x00\x05\x16\x07")  # what macOS leaves beside a file
     assert [book.id for book in load_directory(Path("books"))] == ["dify"]
 
 

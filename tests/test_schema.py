@@ -103,12 +103,12 @@ KEYWORDS: dict[str, tuple[dict[str, Any], object, Lines]] = {
     "keys of a form": (
         {"patternProperties": {"^[a-z]+$": {}}, "additionalProperties": False},
         {"A": 1, "a": 2},
-        ["the key 'A' does not match ^[a-z]+$."],
+        ["the key 'A' does not match ^[a-z]+$: did you mean 'a'?"],
     ),
     "$ is the very end of a key": (
         {"patternProperties": {"^[a-z]+$": {"type": "string"}}, "additionalProperties": False},
         {"a\n": 1, "b": 2},
-        ["b: must be text, not the number 2.", r"the key 'a\n' does not match ^[a-z]+$."],
+        ["b: must be text, not the number 2.", r"the key 'a\n' does not match ^[a-z]+$: did you mean 'a'?"],
     ),
     "keys beyond those named": (
         {"properties": {"a": {}}, "additionalProperties": {"type": "string"}},

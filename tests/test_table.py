@@ -307,7 +307,20 @@ def test_a_table_that_is_not_there_is_an_error_of_one_line(where: str, tmp_path:
     assert found.code == 4
     assert found.stderr.startswith(f"error: {where}")
     assert found.stderr.count("\n") == 1
+    assert ("with an extension that you install once" in found.stderr) is where.startswith("s3:")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_is_read_as_a_folder_is(tmp_path: Path) -> None:
+    """What is there is found by an address too; where no file is, that is an error and not an empty table."""
+    write_night(tmp_path / "nights", TONIGHT, {"acme": fleets.conforming()})
+    nights = f"file://{tmp_path}/nights"
+    found = in_process("fleet", "query", nights, "select tenant from tenants", "--format", "json", cwd=tmp_path)
+    assert json.loads(found.stdout) == [{"tenant": "acme"}]
+    missing = f"file://{tmp_path}/days"
+    found = in_process("fleet", "query", missing, "select 1", cwd=tmp_path)
+    assert found.code == 4
+    assert found.stderr.startswith(f"error: {missing}: there is no table here: no file has a name like {missing}/")
 
 
 def test_csv_is_no_program(tmp_path: Path) -> None:

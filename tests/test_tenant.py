@@ -245,6 +245,14 @@ def test_no_variable_makes_no_tenant(environment: Mapping[str, str]) -> None:
     assert from_environment(environment) is None
 
 
+def test_a_variable_may_end_with_a_line_break() -> None:
+    """As it does where it was read from a file: neither the address nor the key nor the name has it."""
+    spaced = {name: f" {value}\n" for name, value in SHORT.items()}
+    assert from_environment(spaced) == from_environment(SHORT)
+    with pytest.raises(InputError, match=r"^GT_BASE_URL and GT_API_KEY are set, but GT_MODEL is not\."):
+        from_environment({**SHORT, "GT_MODEL": " \n"})
+
+
 HALF = {
     "no address": ("GT_BASE_URL", "GT_API_KEY and GT_MODEL are set, but GT_BASE_URL is not."),
     "no key": ("GT_API_KEY", "GT_BASE_URL and GT_MODEL are set, but GT_API_KEY is not."),
@@ -272,6 +280,14 @@ def test_the_variables_are_held_to_the_same_rules() -> None:
     """An address in the environment is checked as one in a file is."""
     with pytest.raises(InputError, match=r"^base_url is plain http to acme\.example"):
         from_environment(SHORT | {"GT_BASE_URL": "http://acme.example/api/tenant"})
+
+
+def test_a_path_that_a_shell_would_have_written_out_says_so(tmp_path: Path) -> None:
+    """Nothing replaces ~ in a file: whoever is told to check the path sees nothing wrong with it."""
+    path = tmp_path / "acme.yaml"
+    path.write_text(SMALLEST + "ca_file: ~/ca.pem\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"ca_file: the file .*/~/ca\.pem cannot be read: .*Only a shell replaces ~"):
+        from_file(path, ENVIRONMENT)
 
 
 # -- a value in the form of a file
@@ -329,6 +345,11 @@ REFUSED_ADDRESSES = {
     "Leave it out, the suite adds it: https://acme.example:8443",
     "https://<tenant-host>/api/tenant": "base_url still holds a placeholder: 'https://<tenant-host>/api/tenant'. "
     "Put the tenant's host in its place.",
+    "'https://{host}/api/tenant'": "base_url still holds a placeholder: 'https://{host}/api/tenant'. "
+    "Put the tenant's host in its place.",
+    "http://${GT_HOST}:8080/api/tenant": "base_url still holds a placeholder: 'http://${GT_HOST}:8080/api/tenant'. "
+    "Put the tenant's host in its place.",
+    "$GT_BASE_URL": "base_url still holds a placeholder: '$GT_BASE_URL'. Put the tenant's host in its place.",
     "ftp://acme.example": f"base_url is not an http(s) address: 'ftp://acme.example'. {LOOKS}",
     "acme.example/api/tenant": f"base_url is not an http(s) address: 'acme.example/api/tenant'. {LOOKS}",
     "https:///api/tenant": f"base_url is not an http(s) address: 'https:///api/tenant'. {LOOKS}",
@@ -461,6 +482,21 @@ UNUSABLE = {
         (
             f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
             "Run it by hand to see why; its output is not displayed here, since it may contain a secret."
+        ),
+    ),
+    "a command with a pipe": (
+        f"secret_command: {python('raise SystemExit(1)')[:-1]}, '|', cut]",
+        (
+            f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 1. "
+            'It is run without a shell, to which | belongs: use [sh, -c, "..."], or do without it.'
+        ),
+    ),
+    "a command in the home folder": (
+        "secret_command: [~/bin/key, chat]",
+        (
+            "the key 'chat' takes its secret from the command '~/bin/key', which cannot be started: "
+            "No such file or directory. "
+            'It is run without a shell, to which ~/bin/key belongs: use [sh, -c, "..."], or do without it.'
         ),
     ),
     "a command that says nothing": (

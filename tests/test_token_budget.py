@@ -253,6 +253,21 @@ def test_a_plan_and_a_report_say_tokens_and_money(tmp_path: Path) -> None:
     assert re.search(r'^gt_conformance_cost\{.*currency="EUR",case="used"\} [0-9.]+$', metrics, re.MULTILINE)
 
 
+def test_what_has_no_price_is_not_said_to_be_free(tmp_path: Path) -> None:
+    """A currency without a price: the cost is unknown, in the plan and in every report."""
+    with commands.tenant(tmp_path) as (_, path):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"prices": {"currency": "EUR"}}))
+        words = ("--tenant", path, "--runbook", "dify")
+        planned = commands.in_process("plan", *words, cwd=tmp_path).stdout
+        done = commands.run(*words, cwd=tmp_path, lean=True)
+    summary, page = ((done.folder / name).read_text("utf-8") for name in ("summary.md", "compliance.html"))
+    assert "Cost: unknown; without a price: chat of field-analyst" in planned
+    assert "tokens, cost unknown: no price" in done.said
+    assert "cost unknown: no price" in summary
+    assert "unknown; without a price: " in page
+    assert "EUR 0.00" not in planned + done.said + summary + page
+
+
 def test_a_budget_that_is_no_number_is_refused(tmp_path: Path) -> None:
     """Before anything is sent."""
     done = commands.command("run", "--max-tokens", "many", cwd=tmp_path)

@@ -8,9 +8,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gt_conformance.errors import Blocker
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.runbook import ClientProfile, Runbook
-from gt_conformance.tenant import Choice, Credential, Objective, Tenant
+from gt_conformance.tenant import Choice, Credential, Objective, Tenant, find_undeclared_name
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity, Verdict
 
 if TYPE_CHECKING:
@@ -171,6 +171,13 @@ def narrowest_key(
 def cannot_reach(tenant: Tenant, route: Route) -> bool:
     """Whether each live key is declared to be without the route: one key more is what is missing."""
     return all(key.may(route) is False for key in tenant.live_credentials)
+
+
+def require_declared_name(tenant: Tenant) -> None:
+    """Raises Blocked where no key is declared to be allowed the name that chats take: no chat can be expected then."""
+    undeclared = find_undeclared_name(tenant, Modality.CHAT)
+    if undeclared is not None:
+        raise Blocked.by(undeclared)
 
 
 def narrowest_reaching(

@@ -7,7 +7,7 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._wording import describe_error, place_of
 from gt_conformance.checks._words import ACCENTED, escaped_in, say_word, say_words, spoilt_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened
@@ -70,6 +70,7 @@ def stream_request(probe: Probe) -> Request:
 def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETES) -> Mapping[str, Any]:
     """The first choice of an answer that holds to the schema and has output; else that is the violation."""
     body: Mapping[str, Any] = probe.json(exchange, "chat-completion", expected)
+    expect_no_error(probe, exchange, expected)
     expect_needs(probe, exchange, body, "chat-completion", PLAIN_NEEDS)
     expect_json_type(probe, exchange)
     choice: Mapping[str, Any] = body["choices"][0]
@@ -304,8 +305,33 @@ def bodies_in(response: Response) -> list[Mapping[str, Any]]:
 def errors_in(response: Response) -> Iterator[str]:
     """The error objects in a 2xx answer, streamed or not."""
     for body in bodies_in(response):
-        if body.get("error"):
-            yield shortened(str(body["error"]), _LONGEST_QUOTE)
+        if error := error_inside(body):
+            said = error.get("message") if isinstance(error, dict) else None
+            yield shortened(str(said or error), _LONGEST_QUOTE)
+
+
+def error_inside(body: Mapping[str, Any]) -> Any:
+    """The error in an answer or a chunk, or in one of its choices, as gateways put that of a provider; else None."""
+    found = (one.get("error") for one in (body, *choices_in(body)))
+    return next((error for error in found if error), None)
+
+
+def expect_no_error(probe: Probe, exchange: Exchange, expected: str) -> None:
+    """End the check where a 2xx answer has an error inside, on which nothing else can rest."""
+    if fail_error_inside(probe, exchange, expected):
+        probe.usable = False
+        raise StopCheck
+
+
+def fail_error_inside(probe: Probe, exchange: Exchange, expected: str) -> bool:
+    """Record an error inside of a 2xx answer: the same mistake, whatever was asked; whether there is one."""
+    response = exchange.response
+    error = next(errors_in(response), "") if response is not None and response.succeeded else ""
+    if response is not None and error:
+        remedy = f"Have the tenant answer with an error status: most clients take {response.status} for a success."
+        found = f"HTTP {response.status} with an error inside: {error}"
+        probe.fail(expected, found, exchange, remedy=remedy, cause="chat:error inside")
+    return bool(error)
 
 
 def choices_in(chunk: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from gt_conformance.checks._refusal import CLOSED
 from gt_conformance.checks._resources import can_upload, model_for, open_conversation, unrelated_keys, upload_file
 from gt_conformance.checks._wording import describe, lets_in, normalized_reason
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.tenant import Credential
 from gt_conformance.vocabulary import GRANTS, Actor, Modality, Purpose, Route
 
@@ -300,7 +300,7 @@ async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
     """Whether a key that inherits may do just what another key may, to which it is not declared to be linked.
 
     Then that is recorded: its link is another one. Where it may do less than what it is linked to, its names must be
-    the other key's as well: the tenant may have lost a right.
+    the other key's as well: the tenant may have lost a right. A key whose list is another one it is not linked to.
     """
     known = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
     declared = [one for one in known if one.purpose is Purpose.INFERENCE]
@@ -315,6 +315,8 @@ async def is_linked_elsewhere(probe: Probe, key: Credential) -> bool:
         if other.name in key.inherits or other.inherits or may != shown or other.purpose is not Purpose.INFERENCE:
             continue
         if not shown > linked and not await _lists_alike(probe, key, other, declared):
+            continue
+        if shown > linked and await _lists_otherwise(probe, key, other):
             continue
         blame_declaration(
             probe,
@@ -336,6 +338,24 @@ async def _lists_alike(probe: Probe, key: Credential, other: Credential, declare
         return False
     bodies = [one.plain for one in linked if one is not None and one.succeeded]
     return own.plain == theirs.plain and own.plain not in bodies
+
+
+async def _lists_otherwise(probe: Probe, key: Credential, other: Credential) -> bool:
+    """Whether the key is listed other names than the other one; not where one of the lists cannot be read."""
+    lists = [await _answer(probe, requests.get(probe.tenant, Route.MODELS.path, one.name)) for one in (key, other)]
+    own, theirs = ({*names_in(response)} for response in lists)
+    return bool(own) and bool(theirs) and own != theirs
+
+
+def names_in(response: Response | None) -> list[str]:
+    """The names in a model list; none where the answer is no such list."""
+    try:
+        body = response.json() if response is not None and response.succeeded else None
+    except NotJson:
+        return []
+    entries = body.get("data") if isinstance(body, dict) else None
+    found = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [name for name in found if isinstance(name, str)]
 
 
 async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request: Request) -> str:

@@ -12,7 +12,7 @@ from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.media import LETTERS
-from gt_conformance.checks.names import unpublished_in
+from gt_conformance.checks.names import NAMES_OPEN, unpublished_in
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 
@@ -22,7 +22,10 @@ KEYS_ALIKE = "keys:not distinguished"
 
 @dataclass(frozen=True)
 class Joint:
-    """Causes that are another one where at ``least`` so many of them are met."""
+    """Causes that are another one where at ``least`` so many of them are met.
+
+    Where a finding is a check's own, its id is given in place of the cause.
+    """
 
     causes: tuple[str, ...]
     cause: str
@@ -32,12 +35,16 @@ class Joint:
     @property
     def finding(self) -> str:
         """The id of the finding that they become."""
-        return finding_of("", self.cause, shared=True)
+        return _finding_of(self.cause)
 
     @property
     def findings(self) -> frozenset[str]:
         """The ids of theirs."""
-        return frozenset(finding_of("", cause, shared=True) for cause in self.causes)
+        return frozenset(map(_finding_of, self.causes))
+
+
+def _finding_of(cause: str) -> str:
+    return cause if "~" in cause else finding_of("", cause, shared=True)
 
 
 _DROP = "Have the tenant drop revoked keys and retired secrets at once, from every cache as well."
@@ -64,6 +71,17 @@ JOINT = (
         least=3,
     ),
     Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
+    Joint(
+        (NAMES_OPEN, OPENED_WITHOUT_A_NAME),
+        NAMES_OPEN,
+        "Have the tenant check the key's allowlists wherever a name is used: on every inference route, and where a "
+        "conversation is opened.",
+    ),
+    Joint(
+        tuple(f"prompts:{name}" for name in ("base_prompts", "prompt_modules", "prompt_text")),
+        "prompts:not applied",
+        "Have the tenant apply base prompts, prompt modules and additional prompt text to every chat on the server.",
+    ),
     Joint(
         tuple(map(unpublished_in, Route)),
         "model:several routes",

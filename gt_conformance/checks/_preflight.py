@@ -253,7 +253,13 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         return explain_html_page(response)
     if response.status in KEY_REFUSED:
         wrong = f"Check the secret of the key {name}: the tenant does not take it."
-        return PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be revoked, or of another tenant."
+        swapped = probe.credential.retired_secret is not None
+        what = (
+            "revoked, of another tenant, or swapped with its retired secret"
+            if swapped
+            else "revoked, or of another tenant"
+        )
+        return PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be {what}."
     if 300 <= response.status < 400:
         is_cached = response.status == HTTPStatus.NOT_MODIFIED
         return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL

@@ -320,9 +320,12 @@ class Probe:
         asked = [Route.CONVERSATION_FILES] if opens else []
         if route is not None and (route.modality is None or key.may_use(self.model(route.modality)) is not False):
             asked.append(route)
+        dataset = self.tenant.dataset
         for one in asked:
             if self.tenant.read_only and one in {Route.CONVERSATION_FILES, Route.DATASET_FILES}:
                 continue
+            if one is Route.DATASET_FILES and (dataset is None or key.may_write(dataset) is False):
+                continue  # the dataset that is uploaded to is none of its own
             try:
                 await self.require_route(one, key.name)
             except Blocked as blocked:

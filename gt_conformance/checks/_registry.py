@@ -357,10 +357,9 @@ def _item_call(context: Context, check: Check, boundary: Boundary) -> CheckCall:
 def _missing_key(tenant: Tenant, reason: str, missing: str, route: Route | None = None) -> Blocker:
     """The blocker for want of a key: a mistyped name, which no key may use, is one cause wherever it is missed."""
     modality = Modality.CHAT if route is None or route.modality is None else route.modality
-    correction = find_undeclared_name(tenant, modality)
-    if correction is not None and missing != ADD_UPLOAD_KEY and route not in {Route.DATASET_FILES, Route.FILE_STATUS}:
-        name = tenant.model(modality)
-        return Blocker(f"no key is declared to be allowed the name {name}", correction, cause=f"name {name}")
+    undeclared = find_undeclared_name(tenant, modality)
+    if undeclared is not None and missing != ADD_UPLOAD_KEY and route not in {Route.DATASET_FILES, Route.FILE_STATUS}:
+        return undeclared
     return tenant.in_one(Blocker(reason, missing, cause=_cause_of_want(tenant, missing, route)))
 
 
@@ -447,6 +446,8 @@ def problems_of(check: Check, known: Mapping[str, Check], beside: Sequence[Check
 def _imported(name: str) -> ModuleType:
     if not name.strip():
         raise InputError.of("--checks names no module.", hint="Name a module as in an import, or the path of its file.")
+    if not name.endswith(".py") and (name.startswith(".") or "/" in name):
+        raise InputError.of(f"{name} is no Python file.", hint="Name a file that ends in .py, or a module.")
     if not name.endswith(".py"):
         return importlib.import_module(name)
     path = Path(name)

@@ -178,6 +178,11 @@ SURFACES = (
 
 
 _FORMS = ("chat_stream", "conversation_chat", "file_alias")
+WITHOUT_A_KEY = "without a key"
+_TO_ANY_KEY = "to any key"
+AUTHENTICATE = (
+    "Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only."
+)
 IN_CONVERSATION = ("conversation_chat", Address.UNVERSIONED)
 """By the un-versioned address a chat in a conversation is streamed: it is what most may let in otherwise."""
 
@@ -347,6 +352,9 @@ async def try_or_block(
         return blocked
 
 
+_NOBODYS = ((Presentation.NONE, WITHOUT_A_KEY), (Presentation.MADE_UP, _TO_ANY_KEY))
+
+
 async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
     """The cause of the hole by which what is open to a key is open to anybody there; None where it is to keys only.
 
@@ -355,12 +363,31 @@ async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
     asked = [(tried.surface, at) for at in dict.fromkeys((Address.VERSIONED, tried.address))]
     if (tried.surface.id, tried.address) == IN_CONVERSATION:  # a stream there: is it so of any stream?
         asked.insert(0, (surface_of("chat_stream"), Address.VERSIONED))
-    for presentation, words in ((Presentation.NONE, "without a key"), (Presentation.MADE_UP, "to any key")):
+    for presentation, words in _NOBODYS:
         for surface, at in asked:
             [other] = await try_all(probe, [(surface, at)], None, presentation, ids)
             if other.is_open:
                 return hole(at, words)
     return None
+
+
+async def find_hole_behind(probe: Probe, route: Route, exchange: Exchange) -> str | None:
+    """The cause of the hole by which a route that is open to a key without the right is open to anybody, once a run.
+
+    What names something is asked for as it was, since its id is what shows that it is open.
+    """
+
+    async def make() -> tuple[str | None, Sequence[Exchange]]:
+        if route.modality is not None:
+            surface = next(one for one in SURFACES if one.route is route)
+            return await find_hole(probe, Tried(surface, Address.VERSIONED, exchange), NO_IDS), ()
+        for presentation, words in _NOBODYS:
+            other = await probe.send(requests.present(exchange.request, presentation, None))
+            if other.response is not None and lets_in(other.response):
+                return hole(Address.VERSIONED, words), (other,)
+        return None, ()
+
+    return await probe.shared(("open to anybody", route), make)
 
 
 async def expect_shut(
@@ -415,6 +442,33 @@ async def is_explained(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
     because = name_finding(cause.partition(":")[0], cause)
     probe.block(f"{what} is answered, as it is to anybody: that is a hole of its own", "", because=because)
     return True
+
+
+async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> bool:
+    """Whether what is refused as not found is so to a key that nobody looked at; then it is blocked by that hole.
+
+    A chat in a conversation is refused for the conversation alone where chats are open to anybody, and what is another
+    key's wherever any key is taken.
+    """
+    response = tried.exchange.response
+    if response is None or response.status != _NOT_FOUND:
+        return False
+    cause = None
+    if tried.surface.id == IN_CONVERSATION[0]:
+        plain = surface_of("chat_stream" if tried.address is Address.UNVERSIONED else "chat")
+        cause = await find_hole(probe, replace(tried, surface=plain), ids)
+    if cause is None:
+        listing = replace(tried, surface=surface_of("models"), address=Address.VERSIONED)
+        any_key = hole(Address.VERSIONED, _TO_ANY_KEY)
+        cause = any_key if await find_hole(probe, listing, ids) == any_key else None
+    if cause is None:
+        return False
+    because = name_finding(cause.partition(":")[0], cause)
+    probe.block(f"{what} is not found, and nobody looked at the key: that is a hole of its own", "", because=because)
+    return True
+
+
+_NOT_FOUND = 404
 
 
 def hole(address: Address, state: str) -> str:

@@ -57,6 +57,8 @@ class Talk:
     streamed: Recalled | None = None
     plain: Recalled | None = None
     """Asked for the first fact as well, where the streamed chats do not know it."""
+    apart: Recalled | None = None
+    """A streamed chat that asks for its usage, as most clients do, where only such ones do not know the first fact."""
 
     @property
     def recalls(self) -> bool:
@@ -96,11 +98,16 @@ async def hold_talk(probe: Probe) -> Talk:
         if conversation is None or told is None or not _goes_on(told, conversation):
             return talk, talk.exchanges
         more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
-        streamed = await ask_for(probe, chat_in(probe, conversation, more, stream=True), first)
+        tells = chat_in(probe, conversation, more, stream=True)
+        as_most = requests.with_fields(tells, {"stream_options": {"include_usage": True}})
+        streamed, apart = await ask_for(probe, as_most, first), None
+        if not streamed.knows:
+            with_usage, streamed = streamed, await ask_for(probe, tells, first)
+            apart = with_usage if streamed.knows and with_usage.answered else None
         if streamed.answered and not streamed.knows:  # two things at once may be too much for the model
             streamed = await ask_for(probe, chat_in(probe, conversation, QUESTION, stream=True), first)
         plain = None if streamed.knows else await ask_for(probe, chat_in(probe, conversation, QUESTION), first)
-        talk = replace(talk, streamed=streamed, plain=plain)
+        talk = replace(talk, streamed=streamed, plain=plain, apart=apart)
         return talk, talk.exchanges
 
     return await probe.shared(("talk", probe.credential.name), make)

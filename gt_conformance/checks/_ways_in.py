@@ -6,6 +6,7 @@ Only an answer that lets somebody in counts: a tenant may refuse such a request 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from urllib.parse import quote
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._probe import Probe
@@ -23,7 +24,7 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks.names import ids_in
-from gt_conformance.exchange import Exchange, Presentation, Request, in_other_headers
+from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, in_other_headers
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Modality
 
@@ -43,6 +44,8 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("with another method in X-HTTP-Method-Override", (("X-HTTP-Method-Override", "HEAD"),)),
 )
 """Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
+_OF_ONE = "for one name alone"
+"""OpenAI's GET /v1/models/{model}: no page names it, but many servers have it, and it needs a key as well."""
 _NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
 _DEFAULT_KEY = ("with LiteLLM's example key sk-1234", (("Authorization", "Bearer sk-1234"),))
 """It goes with the headers to chats alone, so that they come without any key as well."""
@@ -95,6 +98,7 @@ async def try_ways_in(probe: Probe) -> LetIn:
     (models, listing), (chat, _) = plain
     ways.append(_Way(_NO_TOKEN[0], models, _with(listing, _NO_TOKEN[1])))
     ways += [_Way(f"by the method {method}", models, replace(listing, method=method)) for method in _METHODS]
+    ways.append(_Way(_OF_ONE, models, replace(listing, url=_address_of_one(probe.tenant))))
     ways += [_Way(f"with the model {name}", chat, _without_key(probe, chat, name)) for name in names[1:]]
     ways += [
         _Way(words, surface, replace(request, url=probe.tenant.base_url + path))
@@ -181,7 +185,21 @@ def _is_open(way: _Way, exchange: Exchange) -> bool:
         return False
     if way.request.method == "HEAD":  # the head of an answer that a key is given
         return "json" in response.media_type and (response.header("content-length") or "0") not in {"0", "2"}
-    return bool(ids_in(exchange)) if way.surface.id == "models" else not response.looks_like_html
+    if way.surface.id == "models":
+        return bool(ids_in(exchange)) or (way.words == _OF_ONE and _describes_a_name(exchange))
+    return not response.looks_like_html
+
+
+def _address_of_one(tenant: Tenant) -> str:
+    return f"{tenant.base_url}/v1/models/{quote(tenant.model(Modality.CHAT), safe='')}"
+
+
+def _describes_a_name(exchange: Exchange) -> bool:
+    try:
+        body = exchange.response.json() if exchange.response is not None else None
+    except NotJson:
+        return False
+    return isinstance(body, dict) and isinstance(body.get("id"), str) and "error" not in body
 
 
 async def _record(probe: Probe, way: _Way, exchange: Exchange) -> None:

@@ -169,6 +169,8 @@ _SAYS_MODEL = re.compile(
     r"(?:not support|unsupported|not (?:available|enabled|allowed|compatible))(?:[^.]|\.(?=\d)){0,80}"
     r" (?:with|by|for|on) this model\b"
     r"|\bthis model[^.]{0,40} (?:does not|doesn't|do not|can ?not|can't) (?:support|accept|allow|take)\b"
+    r"|(?:not support|unsupported)[^.]{0,80} (?:with|by|for|on) (?:the )?model \S"
+    r"|\bmodel:? (?:['\"`][^'\"`]{1,100}['\"`]|\S{1,100}) (?:does not|doesn't|cannot|can't) (?:support|accept|take)\b"
     r"|(?:[\w.-]+[/:])+[\w.-]+ (?:does not|doesn't) support \w"
     r"|does not support parameters:.{0,200}\bfor model=|No endpoints found that support\b"
     r"|\b(?:function calling|developer instruction|tool use) is not enabled for\b"

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check
+from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check, require_declared_name
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import OPEN_ANEW, created_conversation
@@ -102,6 +102,7 @@ async def _require_chats(probe: Probe) -> None:
         return
     if cannot_reach(probe.tenant, Route.CHAT):
         raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
+    require_declared_name(probe.tenant)
     able = [key.name for key in probe.tenant.live_credentials if key.may(Route.CHAT) is not False]
     tried = {exchange.request.key for exchange in asked}
     for key in sorted(able, key=lambda name: name not in tried):

@@ -38,12 +38,14 @@ from gt_conformance.checks._resources import (
     open_conversation,
 )
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     SURFACES,
     Address,
     Tried,
     at_address,
     expect_shut,
     fail_unsteady,
+    find_hole_behind,
     hole,
     surface_of,
 )
@@ -125,8 +127,10 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
                 cause=f"rights {key.name}",
             )
         elif await probe.is_as_declared(key) and not await fail_unsteady(probe, exchange, expected):
-            remedy, cause = ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
-            if route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
+            remedy, cause, found = ENFORCE_SCOPES, SCOPES_NOT_ENFORCED, describe(response)
+            if to_anybody := await find_hole_behind(probe, route, exchange):
+                remedy, cause, found = AUTHENTICATE, to_anybody, f"{found}, as to anybody"
+            elif route is Route.FILE_STATUS and await _is_open_to_all(probe, exchange, key):
                 remedy, cause = KEEP_FILES, FILES_OPEN
             elif route is Route.CONVERSATION_FILES and await _are_conversations_open(probe):
                 remedy, cause = KEEP_CONVERSATIONS, CONVERSATIONS_OPEN
@@ -134,7 +138,7 @@ async def expect_closed(probe: Probe, exchange: Exchange, route: Route, key: Cre
                 remedy, cause = CACHE_BY_KEY, CACHED
             elif await is_declared_narrow(probe, route, key, exchange.request):
                 return
-            probe.fail(expected, describe(response), exchange, remedy=remedy, cause=cause)
+            probe.fail(expected, found, exchange, remedy=remedy, cause=cause)
     elif await is_absent(probe, exchange):
         probe.remark(RemarkKind.ABSENT, f"the tenant has no {route.title}", exchange)
     else:
@@ -486,9 +490,15 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
         tried = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
         await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a dataset that it may not write"))
     if not foreign and not probe.violations:
+        own = sorted(allowed.intersection(tenant.other_datasets))
+        remedy = (
+            f"Name one in other_datasets that the key {key.name} may not write: {own[0]} is declared to be its own."
+            if own
+            else "Name one in other_datasets of the tenant file, and the key's own under datasets."
+        )
         probe.block(
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
-            "Name one in other_datasets of the tenant file, and the key's own under datasets.",
+            remedy,
         )
 
 

@@ -25,6 +25,7 @@ from gt_conformance.checks._completion import (
     chat_request,
     expect_completion,
     expect_unspoilt,
+    fail_error_inside,
     is_accepted,
     plain_chat,
     shape_of,
@@ -32,7 +33,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, word_of
-from gt_conformance.checks.chat_tools import CALL_MESSAGES, TOOL
+from gt_conformance.checks.chat_tools import CALL_MESSAGES, EMPTY_CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together
@@ -323,6 +324,7 @@ _FORMS = {
     "two user messages in a row": _IN_A_ROW,
     "content as a list of text parts": _PARTS,
     "earlier tool calls with their results": CALL_MESSAGES,
+    "an earlier tool call beside an empty text": EMPTY_CALL_MESSAGES,
 }
 _ANY_SCRIPT: list[dict[str, Any]] = [{"role": "user", "content": f"{requests.ONE_WORD}\n\n(好的, טוב, 👩🏽‍🚀)"}]
 _CODE: list[dict[str, Any]] = [
@@ -341,7 +343,7 @@ _OUTPUT: list[dict[str, Any]] = [
 ]
 """What agents paste: the output of a program, as it was. To refuse it is lawful, to fail at it is not."""
 _CRASHED = 500
-_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_CODE, *_OUTPUT]
+_EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *EMPTY_CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_CODE, *_OUTPUT]
 
 
 def _every_form(probe: Probe) -> Request:
@@ -357,7 +359,8 @@ def _forms_chat(probe: Probe, messages: list[dict[str, Any]]) -> Request:
 def _accepts(probe: Probe, exchange: Exchange, form: str, *, required: bool) -> None:
     expected = f"{form} is accepted with 2xx"
     if required:
-        probe.expect(exchange, expected, is_accepted)
+        if not fail_error_inside(probe, exchange, expected):
+            probe.expect(exchange, expected, is_accepted)
     elif exchange.response is None or not is_accepted(exchange.response):
         found = describe(exchange.response) if exchange.response else "no answer"
         measured = probe.parameters.client != _UNMEASURED

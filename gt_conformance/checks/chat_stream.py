@@ -18,6 +18,7 @@ from gt_conformance.checks._completion import (
     brings_output,
     choices_in,
     delta_in,
+    error_inside,
     expect_needs,
     expect_unspoilt,
     fail_type,
@@ -82,10 +83,10 @@ async def streams(probe: Probe) -> None:
     _framing(probe, exchange, response, stream)
     for text in stream.malformed[:3]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)
-    _chunks(probe, exchange, stream)
-    if not any(chunk.get("error") for chunk in stream.chunks):
+    of_shape = _chunks(probe, exchange, stream)
+    if not any(map(error_inside, stream.chunks)):
         # An error explains why no more came.
-        _content(probe, exchange, stream)
+        _content(probe, exchange, stream, of_shape=of_shape)
         _end(probe, exchange, stream)
     _finish(probe, exchange, stream)
     if probe.parameters.stream_usage:
@@ -178,13 +179,14 @@ def _framing(probe: Probe, exchange: Exchange, response: Response, stream: Strea
             probe.advise(f"{found}; OpenAI's SDKs stop there", exchange)
 
 
-def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> bool:
+    """Whether all chunks hold what clients read: else that is why they give no text."""
     rules = schema.load("wire/chat-completion-chunk")
     noted: set[str] = set()
     for chunk in stream.chunks:
-        if chunk.get("error"):
+        if inside := error_inside(chunk):
             probe.usable = False
-            probe.fail("no error inside the stream", f"error: {str(chunk['error'])[:160]}", exchange)
+            probe.fail("no error inside the stream", f"error: {str(inside)[:160]}", exchange)
             continue
         for error in rules.errors(chunk):
             if (text := describe_error(error)) not in noted and len(noted) < 5:
@@ -197,11 +199,12 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> None:
             for error in rules.errors(chunk, at="#/$defs/published"):
                 text = f"OpenAI's published shape of a chunk: {describe_error(error)}"
                 probe.advise(text, exchange, at=place_of(error))
+    return not noted
 
 
-def _content(probe: Probe, exchange: Exchange, stream: Stream) -> None:
+def _content(probe: Probe, exchange: Exchange, stream: Stream, *, of_shape: bool) -> None:
     carrying = any(brings_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
-    if not carrying and not block_unfinished(probe, exchange, stream.finish_reasons):
+    if not carrying and of_shape and not block_unfinished(probe, exchange, stream.finish_reasons):
         probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
     _expect_pieces(probe, exchange, stream)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)

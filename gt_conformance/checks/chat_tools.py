@@ -33,6 +33,7 @@ from gt_conformance.checks._completion import (
     chat_request,
     choices_in,
     delta_in,
+    error_inside,
     expect_completion,
     plain_chat,
     read_stream,
@@ -66,21 +67,27 @@ QUESTION = "What is the weather in Oslo now, and which station reports it? Use t
 _DEGREES = 4
 
 
-def _called_before(question: str, *cities: str) -> list[dict[str, Any]]:
-    """A question, calls of the tool for these cities at once, and a result each."""
-    ids = {f"call_gtconformance{number}": city for number, city in enumerate(cities, start=1)}
+def _called_before(question: str, *cities: str, first: int = 1, text: str | None = None) -> list[dict[str, Any]]:
+    """A question, calls of the tool for these cities at once, and a result each; ``text`` is beside the calls.
+
+    Clients send back the ids that the tenant gave, so made-up ones are of a shape that all servers take: Mistral's take
+    nine letters and digits, and nothing else.
+    """
+    ids = {f"callgtc{number:02}": city for number, city in enumerate(cities, first)}
     functions = {one: {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'} for one, city in ids.items()}
     calls = [{"id": one, "type": "function", "function": function} for one, function in functions.items()]
     result = f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}'
     return [
         {"role": "user", "content": question},
-        {"role": "assistant", "content": None, "tool_calls": calls},
+        {"role": "assistant", "content": text, "tool_calls": calls},
         *({"role": "tool", "tool_call_id": one, "content": result} for one in ids),
     ]
 
 
 CALL_MESSAGES = _called_before(QUESTION, "Oslo", "Bergen")
 """Two calls at once, as models make them, each with its result."""
+EMPTY_CALL_MESSAGES = _called_before(QUESTION, "Oslo", first=3, text="")
+"""A call beside an empty text, as the Vercel AI SDK sends it back; others send none."""
 EARLIER_CALLS = [
     *_called_before("How is the sky in Lima, and in Quito?", "Lima", "Quito"),
     {"role": "assistant", "content": "The sky is clear there."},
@@ -492,8 +499,8 @@ def join_turn(stream: Stream) -> Turn:
 def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
     stream = read_stream(whole_stream(probe, exchange, _WHOLE))
     for chunk in stream.chunks:
-        if chunk.get("error"):
-            probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(chunk['error']), 160)}", exchange)
+        if inside := error_inside(chunk):
+            probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(inside), 160)}", exchange)
     for text in stream.malformed[:1]:
         probe.fail(_WHOLE, text, exchange)
     if stream.done_at is None and not stream.finish_reasons:

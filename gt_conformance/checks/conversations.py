@@ -29,6 +29,7 @@ from gt_conformance.checks._check import (
     cannot_reach,
     check,
     gt_extension,
+    require_declared_name,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
 from gt_conformance.checks._declared import require_opener
@@ -66,10 +67,14 @@ _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
 _SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
-_EVERY_QUESTION = (
+_EVERY_IN_ASCII = (
     f"{_SECOND_QUESTION} What is the name of the weaver that I gave you? What is the name of the baker that I gave you?"
 )
-"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another."""
+_EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
+"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another.
+
+A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
+"""
 _OK = "Reply with the word ok."
 _FAILS = 500
 
@@ -171,6 +176,10 @@ async def continuity(probe: Probe) -> None:
     conversation = expect_id(probe, talk.opened, OPENED)
     _expect_same_id(probe, talk, conversation)
     await _expect_streamed(probe, talk)
+    if talk.apart is not None:
+        expected = f"a streamed chat that asks for its usage knows the code word ({talk.facts[0]})"
+        found = f"{TRIES} streams without it, which streams without stream_options know"
+        probe.fail(expected, found, talk.apart.exchange, remedy=_GO_ON, cause="conversation:left by usage")
     elsewhere, _ = await both(
         _ask_unversioned(probe, talk, conversation),
         together(
@@ -334,14 +343,37 @@ async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
     First as it is asked without the conversation, since a cache may not look at the header.
     """
     asked = _as_clients_ask(probe, conversation)
-    if _is_refused(await probe.send(asked)):
-        asked = plain_chat(probe, _EVERY_QUESTION, conversation=conversation)
+    exchange = await probe.send(asked)
+    if exchange.response is not None and not exchange.response.succeeded:
+        in_ascii = _as_clients_ask(probe, conversation, _EVERY_IN_ASCII)
+        if await _expect_letters_stored(probe, exchange, in_ascii):
+            asked = in_ascii
+        elif exchange.response.refused:
+            asked = plain_chat(probe, _EVERY_IN_ASCII, conversation=conversation)
     plain = await ask_for(probe, asked, fact, tries=1)
     if plain.answered and not plain.knows:  # several questions at once may be too much for the model
         plain = await ask_for(probe, chat_in(probe, conversation, _SECOND_QUESTION), fact)
         if plain.knows:
             await _expect_recall_as_asked(probe, conversation, fact)
     return plain
+
+
+async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Request) -> bool:
+    """Record letters at which a chat fails in a conversation alone; whether there are such.
+
+    Letters that are not taken outside of a conversation either are the finding of another check.
+    """
+    there, outside = await probe.send_all([in_ascii, _as_clients_ask(probe)])
+    taken = [one.response is not None and one.response.succeeded for one in (there, outside)]
+    if all(taken) and exchange.response is not None:
+        probe.fail(
+            "a chat of the conversation takes letters beyond ASCII, emoji too, as one without the header does",
+            f"{describe(exchange.response)}; the same chat without such letters is answered",
+            exchange,
+            remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
+            cause="conversation:letters",
+        )
+    return all(taken)
 
 
 def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
@@ -381,7 +413,7 @@ async def _expect_recall_as_asked(probe: Probe, conversation: str, fact: str) ->
             f"a later chat with a system message and tools knows what a streamed one said ({fact})",
             f"{TRIES} answers without it, which chats without these know",
             found.exchange,
-            remedy="Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds.",
+            remedy=_GO_ON,
         )
 
 
@@ -416,7 +448,7 @@ async def _expect_stateless(probe: Probe, talk: Talk) -> None:
         [requests.with_fields(request, form) if form else request for form in forms]
     )
     if _is_refused(first):
-        request = plain_chat(probe, _EVERY_QUESTION)
+        request = plain_chat(probe, _EVERY_IN_ASCII)
         streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
@@ -475,6 +507,7 @@ _BESIDES: dict[str, Any] = {**_USER, "temperature": 0.2, "tools": [TOOL]}
 _BRIEFLY = "You answer in a few words."
 
 
+_GO_ON = "Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds."
 _READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
 _KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
@@ -547,8 +580,10 @@ async def on_request(probe: Probe) -> None:
 async def _block_without_chats(probe: Probe) -> None:
     if cannot_reach(probe.tenant, Route.CHAT):
         raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
+    require_declared_name(probe.tenant)
+    live = {known.name: known for known in probe.tenant.live_credentials}  # a chat of a revoked key has to be refused
     for key in dict.fromkeys(one.request.key for one in probe.seen if _is_stateless_chat(one)):
-        known = probe.tenant.credentials.get(key or "")
+        known = live.get(key or "")
         if known is not None and known.may(Route.CHAT) is not False:
             await probe.require("chat.completes", known.name)  # why no chat is answered is its finding
     raise Blocked("no chat without a conversation was answered in this run", "Select something that chats.")

@@ -35,6 +35,7 @@ _IN_ORDER = (
     "Have the tenant give each text its own vector, in the order of the texts, also where it asks for them in parts, "
     "and have one model make them all."
 )
+_READABLE = "Have the tenant give vectors as numbers or, where base64 is asked for, as standard base64 of float32."
 _NEEDS = frozenset({"model", "usage", JSON_TYPE})
 _BASE64 = "base64"
 _NUMBERS = "numbers"
@@ -125,21 +126,21 @@ async def _expect_vectors(probe: Probe) -> None:
         exchange,
     )
     probe.stop_if_failed()
-    probe.must(
-        not _is_same(first, other),  # what some models give for any two texts is nearly one
-        "different texts give different vectors",
-        "two different texts give the same one",
-        exchange,
-    )
     alike = cosine(first, again)
-    probe.must(
+    if probe.must(
         alike > _SAME or (alike > NEAR and alike > cosine(first, other)),
         f"the same text gives the same vector (cosine over {_SAME})",
         f"cosine {alike:.4f}",
         exchange,
         remedy=_IN_ORDER,
         cause="embeddings:order",
-    )
+    ):  # where equal texts differ, that two others are alike is the same mistake
+        probe.must(
+            not _is_same(first, other),  # what some models give for any two texts is nearly one
+            "different texts give different vectors",
+            "two different texts give the same one",
+            exchange,
+        )
     probe.should(alike > _SAME, f"the same text should get the same vector each time: cosine {alike:.4f}", exchange)
     probe.stop_if_failed()
     await _expect_as_alone(probe, first, least_cosine(first, again, _SAME), exchange)
@@ -322,13 +323,24 @@ async def client_batch(probe: Probe) -> None:
     first, *others, last = vectors
     nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
     own = cosine(last, first) >= cosine(last, others[nearest]) and not _is_same(last, others[nearest])
+    alike = cosine(last, first)
+    varies = not (own and alike > NEAR) and await _may_vary(probe, form, first, last)
     probe.must(
-        own or await _may_vary(probe, form, first, last),
+        own or varies,
         "each text gets its own vector, in the order of the texts",
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
         remedy=_IN_ORDER,
         cause="embeddings:order",
+    )
+    probe.stop_if_failed()
+    probe.must(
+        alike > NEAR or varies,
+        f"a text gets one vector, wherever it is among many (cosine over {NEAR})",
+        f"the last text, which is the first again, gets another one: cosine {alike:.2f}",
+        exchange,
+        remedy="Have the model's server embed each text of a request by itself: what is beside it must not show.",
+        cause="embeddings:beside others",
     )
     probe.stop_if_failed()
     await _expect_read_to_the_end(probe, form, vectors, exchange)
@@ -401,15 +413,23 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
     becomes = {how: _is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     if any(becomes.values()):
         # What the model does not read may be anything: other letters in the place of these tell.
-        marked = [mark(_OTHERS[text], probe.run_id, probe.credential.name) for text in _SPOILT]
-        read = [not _is_same(as_it_is, vector) for vector in await _embed(probe, form, marked)]
-        becomes = {how: found and told for (how, found), told in zip(becomes.items(), read, strict=True)}
+        marked = [mark(text, probe.run_id, probe.credential.name) for text in (*_OTHERS.values(), *_OTHER_SIGNS)]
+        vectors = await _embed(probe, form, marked)
+        read = [not _is_same(as_it_is, vector) for vector in vectors[: len(_OTHERS)]]
+        signs = dict(zip(_OTHER_SIGNS, vectors[len(_OTHERS) :], strict=True))
+        told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
+        becomes = {how: found and shows for (how, found), shows in zip(becomes.items(), told, strict=True)}
     least = least_cosine(vectors[0], vectors[-1], _SAME)
     becomes["other letters than those of its JSON escapes"] = cosine(escaped, as_it_is) <= least
     for how in (how for how, found in becomes.items() if found):
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
+
+
+def _is_sign(text: str, vector: Sequence[float], signs: Mapping[str, Sequence[float]]) -> bool:
+    """Whether a text has a sign in place of the emoji alone, and the model reads each sign as what parts two words."""
+    return text in _SIGNS and all(_is_same(vector, other) for other in signs.values())
 
 
 def many(probe: Probe, encoding_format: str) -> Request:
@@ -471,6 +491,9 @@ _OTHERS = {
     for spoilt in _SPOILT
 }
 """The same text with other letters in the place of those that each of them lacks."""
+_SIGNS = {_LETTERS.replace("🚀", sign) for sign in ("?", "??")}
+_OTHER_SIGNS = tuple(_LETTERS.replace("🚀", sign) for sign in ("!", " "))
+"""An emoji is a sign and no letter: there are models to which words are letters and digits, and the rest is a space."""
 
 
 _WHOLE = _MANY - 3 - len(_SPOILT)
@@ -551,7 +574,8 @@ def _decoded(probe: Probe, exchange: Exchange, count: int) -> list[list[float]]:
         # Clients that were measured take the vectors as they come; a right index says which input each belongs to.
         return [requests.floats(item["embedding"]) for item in in_order(items)]
     except ValueError as error:
-        probe.fail("vectors are numbers, or base64 of little-endian float32", str(error), exchange)
+        expected, remedy = "vectors are numbers, or base64 of little-endian float32", _READABLE
+        probe.fail(expected, str(error), exchange, remedy=remedy, cause="embeddings:unreadable")
         raise StopCheck from None
 
 

@@ -45,11 +45,13 @@ from gt_conformance.checks._resources import (
     writes_dataset,
 )
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     Address,
     Ids,
     Tried,
     at_address,
     expect_shut,
+    find_hole_behind,
     hole,
     places,
     surface_of,
@@ -57,12 +59,20 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import describe, lets_in
-from gt_conformance.checks.knowledge import IN_CONVERSATION, READY_CHECKS, STORE_NOTHING, expect_unknown, stated_by
+from gt_conformance.checks.knowledge import (
+    BOUND,
+    IN_CONVERSATION,
+    READY_CHECKS,
+    STORE_NOTHING,
+    expect_unknown,
+    is_told,
+    stated_by,
+)
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, Route, Severity
 
 _ACCEPTED = "the upload is accepted with 2xx and a file id"
 _ALIAS = "GET /v1/uploads/{id}, the documented alias, answers as GET /v1/files/{id} does"
@@ -117,6 +127,10 @@ async def needs_conversation(probe: Probe) -> None:
     )
     let_in = [case for case, exchange in zip(asked, exchanges, strict=False) if lets_in(exchange.response)]
     remedy, cause = (KEEP_CONVERSATIONS, CONVERSATIONS_OPEN) if let_in == [_FOREIGN] else (None, "")
+    if let_in == [_FOREIGN]:
+        into_it = exchanges[list(asked).index(_FOREIGN)]
+        if to_anybody := await find_hole_behind(probe, Route.CONVERSATION_FILES, into_it):
+            remedy, cause = AUTHENTICATE, to_anybody
     for case, exchange in zip(asked, exchanges, strict=False):
         what = f"a conversation upload {case}"
         expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False, remedy=remedy, cause=cause)
@@ -125,25 +139,36 @@ async def needs_conversation(probe: Probe) -> None:
         what = f"a conversation upload {case}, by the un-versioned address,"
         tried = Tried(surface, Address.UNVERSIONED, exchange)
         await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a conversation that is not its own"))
-    refused_at = anyio.current_time()
     if owner is not None and not probe.violations:
-        own = await upload_file(probe, key, Route.CONVERSATION_FILES)
-        if own.id is not None:  # what was refused would be known when it is asked for as late as its own was
-            polled = await poll(probe, key, own.id)
-            known_at = refused_at + min(seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
-            await anyio.sleep(max(0.0, known_at - anyio.current_time()))
-        stated = stated_by(probe, key, Route.CONVERSATION_FILES)
-        asked_by = probe.presenting(owner)
-        name = probe.model(Modality.CHAT)
-        request = requests.chat(
-            probe.tenant,
-            owner.name,
-            stated.question(IN_CONVERSATION),
-            conversation=cases[_FOREIGN],
-            model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
-        )
-        what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
-        await expect_unknown(asked_by, request, stated, what, remedy=STORE_NOTHING)
+        await _expect_nothing_stored(probe, owner, cases[_FOREIGN], anyio.current_time())
+
+
+async def _expect_nothing_stored(probe: Probe, owner: Credential, conversation: str | None, refused_at: float) -> None:
+    """What was refused in another key's conversation is not known there, even as late as files become known."""
+    key = probe.credential
+    own = await upload_file(probe, key, Route.CONVERSATION_FILES)
+    if own.id is not None:
+        polled = await poll(probe, key, own.id)
+        known_at = refused_at + min(seconds_between(own.exchange, polled.last), _LONGEST_PAUSE_S)
+        await anyio.sleep(max(0.0, known_at - anyio.current_time()))
+    stated = stated_by(probe, key, Route.CONVERSATION_FILES)
+    asked_by = probe.presenting(owner)
+    name = probe.model(Modality.CHAT)
+    request = requests.chat(
+        probe.tenant,
+        owner.name,
+        stated.question(IN_CONVERSATION),
+        conversation=conversation,
+        model=name if owner.may_use(name) is not False else min(owner.models or (name,)),
+    )
+    what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
+    remedy = STORE_NOTHING
+    if own.id is not None and await is_told(asked_by, request, stated):
+        # The file that its own conversation took states the same: does every chat know that one?
+        outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
+        if await is_told(asked_by, replace(request, headers=outside), stated):
+            what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
+    await expect_unknown(asked_by, request, stated, what, remedy=remedy)
 
 
 @check(
@@ -362,8 +387,20 @@ async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known:
         return
     if named is not None and read_in(polled.last.response, file_id_in) == file_id:
         probe.must(named == file_id, _ALIAS, f"it is about another file, {shortened(named, 60)}", alias)
+    if ended in _FINAL and state != ended:
+        later = await probe.send(polled.last.request, again=len(polled.exchanges))
+        if (read_in(later.response, state_in) or "").lower() == state:
+            cause = "processing:failed" if ended == "failed" else "processing:not final"
+            expected, found = "the state in which a file's processing ended stays", f"{ended}, then {state}"
+            probe.fail(expected, found, later, remedy=_END_ONCE, cause=cause)
+            return
     if ended in _FINAL:
         probe.must(state == ended, _ALIAS, f"its state is {state} where GET /v1/files/{{id}} has {ended}", alias)
+
+
+_END_ONCE = (
+    "Have the tenant show ready and failed only once nothing more is done to the file: callers stop polling there."
+)
 
 
 async def _ask_alias(probe: Probe, file_id: str, polled: Polled) -> Exchange:

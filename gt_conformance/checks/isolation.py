@@ -25,9 +25,12 @@ from gt_conformance.checks._resources import (
 )
 from gt_conformance.checks._surfaces import (
     ABSENT,
+    AUTHENTICATE,
     NO_IDS,
+    WITHOUT_A_KEY,
     Address,
     Tried,
+    hole,
     is_explained,
     is_redirect,
     surface_of,
@@ -96,12 +99,16 @@ async def isolated(probe: Probe) -> None:
         )
     planted = fact_of(probe, PLANTED)
     tries = list(tries_of(probe, strangers, conversation, talk.facts, planted))
-    answered = is_told = False
-    for one, exchange in zip(tries, await probe.send_all([one.request for one in tries]), strict=True):
-        if await _is_told_to_anybody(probe, exchange, one):
-            is_told = True
+    answered, exchanges = False, await probe.send_all([one.request for one in tries])
+    tried = list(zip(tries, exchanges, strict=True))
+    told = {one: await _is_told_to_anybody(probe, exchange, one) for one, exchange in tried}
+    at = Address.VERSIONED if any(told[one] and one.address is Address.VERSIONED for one in tries) else None
+    for one, exchange in tried:
+        if told[one]:
+            await _record_told(probe, exchange, one, at or one.address)
         else:
             answered |= await _is_answered_without(probe, exchange, one)
+    is_told = any(told.values())
     # Who reads it also continues it: that is one hole. What is refused may have been stored before it was.
     if not (probe.violations or is_told) and (answered or not probe.parameters.keys):
         last = await ask_last(probe, talk, conversation)
@@ -121,14 +128,19 @@ async def isolated(probe: Probe) -> None:
 
 
 async def _is_told_to_anybody(probe: Probe, exchange: Exchange, tried: Try) -> bool:
-    """Whether it is told without a key as well, where chats need none: that hole explains it, and blocks this part."""
+    """Whether it is told to a stranger, and without a key as well."""
     if not _tells(exchange.response, tried.facts):
         return False
-    surface = surface_of("chat_stream" if tried.request.fields.get("stream") else "chat")
     anybody = requests.present(tried.request, Presentation.NONE, None)
-    return _tells((await probe.send(anybody)).response, tried.facts) and await is_explained(
-        probe, Tried(surface, tried.address, exchange), tried.what, NO_IDS
-    )
+    return _tells((await probe.send(anybody)).response, tried.facts)
+
+
+async def _record_told(probe: Probe, exchange: Exchange, tried: Try, at: Address) -> None:
+    """What is told to anybody: where chats need no key, that hole explains it; else this is such a hole itself."""
+    surface = surface_of("chat_stream" if tried.request.fields.get("stream") else "chat")
+    if not await is_explained(probe, Tried(surface, tried.address, exchange), tried.what, NO_IDS):
+        expected, found = f"{tried.what} does not know what was said there", "it tells the code word, as to anybody"
+        probe.fail(expected, found, exchange, remedy=AUTHENTICATE, cause=hole(at, WITHOUT_A_KEY))
 
 
 def _tells(response: Response | None, facts: Iterable[str]) -> bool:

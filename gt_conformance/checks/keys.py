@@ -21,6 +21,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._refusal import block_unanswered, expect_reason, fail_refusal
 from gt_conformance.checks._resources import unrelated_keys
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     IN_CONVERSATION,
     Address,
     Ids,
@@ -30,6 +31,7 @@ from gt_conformance.checks._surfaces import (
     find_hole,
     hole,
     is_explained,
+    is_open_elsewhere,
     places,
     plainly,
     real_ids,
@@ -81,7 +83,7 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 @check(
     "key.required",
     claim="No route answers without a valid bearer key, by whatever address it is reached.",
-    remedy="Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only.",
+    remedy=AUTHENTICATE,
     source="GT API reference, Bearer authentication",
     clauses=("A1", "A2", "A3", "M7"),
     acts=Actor.TENANT,
@@ -234,6 +236,8 @@ async def _judge_dead(
         return
     what = f"{tried.surface.named(tried.address)} {state}"
     if not tried.is_open:
+        if probe.check.id != "key.required" and await is_open_elsewhere(probe, tried, what, ids):
+            return
         with suppress(StopCheck):  # one that does not answer does not keep the others from being judged
             await _expect_dead(
                 probe, tried.exchange, what, any_refusal=state in {*_MISREAD.values(), *_ELSEWHERE.values()}

@@ -93,13 +93,18 @@ async def _expect_kept_apart(probe: Probe, conversation: str) -> None:
 
 
 BOUND = "Have the tenant search a conversation's dataset for the chats of that conversation alone."
+_KNOWN_OUTSIDE = "files:known outside of their conversation"
 
 
 async def expect_unknown(probe: Probe, request: Request, stated: Statement, what: str, *, remedy: str) -> None:
-    """A chat that may be refused does not name what a file states that it must not know."""
+    """A chat that may be refused does not name what a file states that it must not know.
+
+    What is uploaded into a conversation and known outside of it is one finding, wherever it is told.
+    """
     told = await is_told(probe, request, stated)
     expected = f"{what} is not known to a chat"
-    probe.must(not told, expected, f"it tells {stated.name}", await probe.send(request), remedy=remedy)
+    cause = _KNOWN_OUTSIDE if remedy is BOUND else ""
+    probe.must(not told, expected, f"it tells {stated.name}", await probe.send(request), remedy=remedy, cause=cause)
 
 
 async def is_told(probe: Probe, request: Request, stated: Statement) -> bool:

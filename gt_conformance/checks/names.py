@@ -9,7 +9,7 @@ from functools import partial
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import SEVERAL_KEYS, cannot_reach, check, narrowest_key, native
-from gt_conformance.checks._declared import blame_declaration, require_right
+from gt_conformance.checks._declared import blame_declaration, names_in, require_right
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import (
@@ -25,12 +25,12 @@ from gt_conformance.checks._surfaces import (
     try_or_block,
 )
 from gt_conformance.checks._wording import describe
-from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import Exchange, NotJson, Response, joined_text, shortened
+from gt_conformance.errors import Blocked, Blocker, name_finding
+from gt_conformance.exchange import Exchange, Response, joined_text, shortened
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Credential, Tenant, nearest_name
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
+from gt_conformance.vocabulary import Actor, Fact, Modality, Purpose, Route, Severity
 
 _REFUSED_NAME = frozenset({400, 403, 404, 422})
 _FORBIDDEN = 403
@@ -54,6 +54,9 @@ _LIST_OWN = (
     "Compare the key's allowlists in the tenant with its models in the tenant file."
 )
 _NAME_PUBLISHED = "Have the tenant put the published name wherever the internal id shows, in its list of models first."
+_CHECK_ALLOWLISTS = "Have the tenant check the key's allowlists on every inference route."
+NAMES_OPEN = name_finding("names.not_allowlisted_refused", _CHECK_ALLOWLISTS)
+"""The finding of names that work with keys which are not allowed them."""
 NOT_ALLOWED_UNVERSIONED = hole(Address.UNVERSIONED, "with a name that names.not_allowlisted_refused refuses")
 """The cause where names of others are listed, or work, by the un-versioned address alone."""
 _MOST_TRIED = 8
@@ -128,7 +131,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         return
     others = await _listed_to_others(probe)
     near = nearest_name(alias, listed) or nearest_name(alias, others)
-    remedy = f"Correct {probe.tenant.where_models_are}, or have the name published to the key."
+    remedy = f"Correct {probe.tenant.where_name_is(alias, key)}, or have the name published to the key."
     if alias in others and key.models is None:
         remedy = f"Add models: [...] to the key {key.name} in {probe.tenant.source}, so that another key is used."
     elif near and near != alias:
@@ -175,14 +178,7 @@ async def _listed_to_others(probe: Probe) -> list[str]:
 
 def ids_in(exchange: Exchange) -> list[str]:
     """The names in a model list; none where the answer is no such list."""
-    response = exchange.response
-    try:
-        body = response.json() if response is not None and response.succeeded else None
-    except NotJson:
-        return []
-    entries = body.get("data") if isinstance(body, dict) else None
-    found = [entry.get("id") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return [name for name in found if isinstance(name, str)]
+    return names_in(exchange.response)
 
 
 def join_some(names: Sequence[str]) -> str:
@@ -267,10 +263,13 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
     """Whether these names, beyond the key's declared allowlist, are the operator's to add to it: then that is recorded.
 
     So they are where the tenant lists them to the key and lets it use them, while it keeps another key to what is
-    declared of that one: it enforces allowlists, and the tenant file is behind.
+    declared of that one: it enforces allowlists, and the tenant file is behind. What a key has beyond the keys that it
+    is linked to, it has from the tenant.
     """
     with suppress(Blocked):
         listed = set(ids_in(await probe.send(requests.get(probe.tenant, "/v1/models", key.name))))
+        if await _exceeds_links(probe, key, listed, extra):
+            return False
         if set(extra) <= listed and await _all_work(probe, key, extra) and await _another_is_kept(probe, key, listed):
             it = "it" if len(extra) == 1 else "them"
             blame_declaration(
@@ -283,6 +282,18 @@ async def is_declared_short(probe: Probe, key: Credential, extra: Sequence[str])
             )
             return True
     return False
+
+
+async def _exceeds_links(probe: Probe, key: Credential, listed: AbstractSet[str], extra: Sequence[str]) -> bool:
+    """Whether these names are listed to no key that this one is linked to, and no key has the same that it may be."""
+    keys = [one for one in probe.tenant.live_credentials if one.purpose is Purpose.INFERENCE]
+    linked = [one for one in keys if one.name in key.inherits]
+    if not linked:
+        return False
+    exchanges = await probe.send_all([requests.get(probe.tenant, Route.MODELS.path, one.name) for one in keys])
+    lists = {one.name: set(ids_in(exchange)) for one, exchange in zip(keys, exchanges, strict=True)}
+    theirs = [lists[one.name] for one in linked]
+    return all(theirs) and not any(theirs_of & set(extra) for theirs_of in theirs) and listed not in lists.values()
 
 
 async def _all_work(probe: Probe, key: Credential, names: Sequence[str]) -> bool:
@@ -434,7 +445,7 @@ def longer_name(probe: Probe, key: Credential) -> str:
 @check(
     "names.not_allowlisted_refused",
     claim="A published name outside a key's allowlist does not work with that key.",
-    remedy="Have the tenant check the key's allowlists on every inference route.",
+    remedy=_CHECK_ALLOWLISTS,
     source="GT API reference, Bearer authentication; GT published endpoints, Two kinds of published inference names",
     clauses=("A6", "A7", "A2"),
     acts=Actor.TENANT,

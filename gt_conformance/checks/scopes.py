@@ -20,6 +20,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import READ_ONLY
 from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
     NO_IDS,
     Address,
     Asking,
@@ -28,6 +29,7 @@ from gt_conformance.checks._surfaces import (
     Tried,
     expect_shut,
     fail_unsteady,
+    find_hole,
     hole,
     keys_tried,
     places,
@@ -282,7 +284,10 @@ async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Excha
     if let_in and await is_swapped_opener(probe, key):
         return
     if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
-        expect_refusal(probe, exchange, what, reasoned=False, cause=OPENED_WITHOUT_A_NAME)
+        tried = Tried(surface_of("conversation"), Address.VERSIONED, exchange)
+        to_anybody = await find_hole(probe, tried, NO_IDS) if let_in else None
+        remedy, cause = (AUTHENTICATE, to_anybody) if to_anybody else (None, OPENED_WITHOUT_A_NAME)
+        expect_refusal(probe, exchange, what, reasoned=False, remedy=remedy, cause=cause)
 
 
 OPENED_WITHOUT_A_NAME = "scope:a conversation with a name that the key may not use"

@@ -15,9 +15,9 @@ from gt_conformance.checks._completion import (
     chat_request,
     choices_in,
     delta_in,
-    errors_in,
     expect_completion,
     expect_needs,
+    expect_no_error,
     expect_unspoilt,
     fail_type,
     is_accepted,
@@ -261,9 +261,7 @@ def _has_calls(response: Response) -> bool:
 
 
 def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:
-    for error in errors_in(response):
-        probe.fail(expected, f"HTTP {response.status} with an error inside: {error}", exchange)
-    probe.stop_if_failed()
+    expect_no_error(probe, exchange, expected)
     stream = read_stream(response)
     for text in stream.malformed[:1]:
         probe.fail("each event holds JSON of a chat.completion.chunk, or [DONE]", text, exchange)

@@ -1,10 +1,11 @@
 """``gt-conformance fleet plan``: what a night would send and take."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,10 +39,19 @@ def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float,
     found = plan_night(fleet, night, latency_s=latency, at_once=at_once)
     if output == "json":
         numbers = {"requests": found.requests, "tokens": found.tokens, "money": found.money}
-        click.echo(json.dumps({"night": night.isoformat(), **asdict(found), **numbers}, indent=2))
+        click.echo(json.dumps(_rounded({"night": night.isoformat(), **asdict(found), **numbers}), indent=2))
         return 0
     click.echo("\n".join(_describe(fleet, found, night, latency, at_once)))
     return 0
+
+
+def _rounded(value: Any) -> Any:
+    """Seconds by the millisecond, and money by its millionth: what is behind that is the arithmetic's own."""
+    if isinstance(value, Mapping):
+        return {name: round(inner, 3) if name == "least_s" else _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [_rounded(inner) for inner in value]
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _describe(fleet: Fleet, found: FleetPlan, night: date, latency_s: float, at_once: int) -> Iterator[str]:
@@ -57,7 +67,10 @@ def _describe(fleet: Fleet, found: FleetPlan, night: date, latency_s: float, at_
     yield f"  {'in all':<24} {found.due:>9,} {found.requests:>12,} {found.tokens:>14,}  {_time(found.least_s)}"
     yield ""
     for currency, amount in found.money.items():
-        yield f"Cost: {format_money(currency, amount)} in the worst case."
+        known = f"Cost: {format_money(currency, amount)} in the worst case."
+        yield known if amount or not found.unpriced else f"Cost in {currency}: unknown."
+    if found.unpriced:
+        yield f"Without a price: something of {count_noun(found.unpriced, 'tenant')} (gt-conformance plan names it)."
     yield f"Least time where an answer takes {latency_s * 1000:g} ms, with {count_noun(at_once, 'tenant')} at once."
 
 

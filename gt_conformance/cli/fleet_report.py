@@ -75,8 +75,9 @@ def _render_fleet(
 ) -> int:
     with table.open_table(where) as opened:
         summary = reporting.summarize(opened, night=day, history=history, gone=gone)
+        misnamed = reporting.misnamed(opened, summary.night, gone)
     reporting.write_all(summary, out)
-    for problem in summary.problems:
+    for problem in (*misnamed, *summary.problems):
         click.echo(f"warning: {problem}", err=True)
     click.echo(reporting.decision_line(summary))
     click.echo(f"report {out / reporting.PAGE}")

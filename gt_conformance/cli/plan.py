@@ -133,8 +133,11 @@ def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
     if most is not None and worst.tokens > most:
         yield "  Answers count for what they state. What might still pass the budget is blocked, and not sent."
     if spending.cost is not None:
-        unpriced = f"; without a price: {', '.join(spending.cost.unpriced)}" if spending.cost.unpriced else ""
-        yield f"Cost: {format_money(spending.cost.currency, spending.cost.worst)} in the worst case{unpriced}"
+        money, without = spending.cost, spending.cost.unpriced
+        unpriced = f"; without a price: {', '.join(without)}" if without else ""
+        is_known = money.worst or not without
+        amount = f"{format_money(money.currency, money.worst)} in the worst case" if is_known else "unknown"
+        yield f"Cost: {amount}{unpriced}"
 
 
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:

@@ -279,11 +279,18 @@ def _runbooks_meant(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
     # A word that is no id as they are written goes to pytest as well, which looks for a file of that name.
     ids = set(runbook_ids())
     meant = [
-        (word, [Path(part.strip()).name.lower().removesuffix(".yaml") for part in word.split(",")])
+        (word, [Path(part.strip()).name.lower().removesuffix(".yaml") for part in word.split(",") if part.strip()])
         for word in arguments
         if not word.startswith("-")
     ]
-    return [(word, near) for word, names in meant if ids.issuperset(names) and (near := ",".join(names)) != word]
+    near = [(word, ",".join(names)) for word, names in meant if names and ids.issuperset(names)]
+    known = {word for word, _ in near}
+    files = [(word, f"--tenant {word}") for word, _ in meant if word not in known and _is_tenant_file(word)]
+    return [(word, name) for word, name in near if word != name] + files
+
+
+def _is_tenant_file(word: str) -> bool:
+    return Path(word).suffix in {".yaml", ".yml", ".json"} and Path(word).is_file()
 
 
 def _ids_resolved(arguments: tuple[str, ...], root: Path) -> list[str]:

@@ -67,10 +67,11 @@ def changed(document: Document, value: dict[str, Any], *, schema: str) -> Docume
 
 
 def read_text(path: Path, most: int = MAX_BYTES) -> Source:
-    """The text of a file in another form than YAML, which knows its places. Raises InputError as ``read`` does."""
-    source, problems = decode(read_bytes(path, most), path)
-    if problems:
-        raise InputError(problems)
+    """The text of a file in another form than YAML, which knows its places. Raises InputError as ``read`` does.
+
+    Spreadsheets and editors of Windows put a byte-order mark before CSV and TOML: it is left out.
+    """
+    source, _ = decode(read_bytes(path, most), path)
     return source
 
 

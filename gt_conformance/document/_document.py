@@ -91,6 +91,12 @@ def decode(found: bytes, path: Path) -> tuple[Source, list[Problem]]:
 
 
 def _similar(path: Path) -> str | None:
+    if {"http:", "https:"}.intersection(path.parts):
+        return (
+            "This is an address: name a file. That of the tenant goes into base_url of its file, or into GT_BASE_URL."
+        )
+    if (unexpanded := files.explain_unexpanded(path)) is not None:
+        return unexpanded
     try:
         names = {other.stem: other.name for other in sorted(path.parent.iterdir())}
     except OSError:

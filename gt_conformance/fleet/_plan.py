@@ -31,13 +31,17 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """A night: what is due of how many tenants, by gateway, in how many shapes."""
+    """A night: what is due of how many tenants, by gateway, in how many shapes.
+
+    ``unpriced`` is how many of them name prices, though not for everything that they would be sent.
+    """
 
     due: int
     tenants: int
     shapes: int
     shares: tuple[Share, ...]
     least_s: float
+    unpriced: int
 
     @property
     def requests(self) -> int:
@@ -62,6 +66,7 @@ class _Cost:
     requests: int
     tokens: int
     money: Mapping[str, float]
+    is_unpriced: bool
     least_s: float
 
 
@@ -79,7 +84,8 @@ def plan_night(fleet: Fleet, night: date, *, latency_s: float, at_once: int) -> 
     every = [cost for some in found.values() for cost in some]
     side_by_side = sum(cost.least_s for cost in every) / at_once
     least = max([side_by_side, *(cost.least_s for cost in every), *(share.least_s for share in shares)], default=0.0)
-    return FleetPlan(len(every), len(fleet.tenants), len(costs), shares, least)
+    unpriced = sum(cost.is_unpriced for cost in every)
+    return FleetPlan(len(every), len(fleet.tenants), len(costs), shares, least, unpriced)
 
 
 def _share(fleet: Fleet, name: str | None, costs: list[_Cost], latency_s: float) -> Share:
@@ -101,7 +107,9 @@ def _cost(fleet: Fleet, tenant: FleetTenant, selection: Selection, latency_s: fl
         cost = session.rehearse(plan)
         worst = measure_spending(cost.exchanges, loaded.prices)
         money = {} if worst.cost is None else {worst.cost.currency: worst.cost.worst}
-        known[shape] = _Cost(cost.requests, worst.worst.tokens, money, cost.least_s(loaded.limits, latency_s))
+        is_unpriced = worst.cost is not None and bool(worst.cost.unpriced)
+        least = cost.least_s(loaded.limits, latency_s)
+        known[shape] = _Cost(cost.requests, worst.worst.tokens, money, is_unpriced, least)
     return known[shape]
 
 

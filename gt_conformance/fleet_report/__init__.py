@@ -14,7 +14,7 @@ from gt_conformance.fleet_report._documents import (
     render_notify,
 )
 from gt_conformance.fleet_report._page import PAGE, render_page
-from gt_conformance.fleet_report._summary import Summary, exit_code, summarize
+from gt_conformance.fleet_report._summary import Summary, exit_code, misnamed, summarize
 from gt_conformance.fleet_report._tenant import read_record, write_tenant
 from gt_conformance.fleet_report._words import decision_line
 
@@ -26,6 +26,7 @@ __all__ = [
     "Summary",
     "decision_line",
     "exit_code",
+    "misnamed",
     "read_record",
     "render_markdown",
     "render_metrics",

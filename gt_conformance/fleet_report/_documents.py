@@ -75,7 +75,7 @@ def _gauges(summary: Summary) -> Iterator[tuple[str, str, _Samples]]:
             if number
         ],
     )
-    yield "files_unreadable", "Files of the table that are missing or cannot be read.", [({}, len(summary.problems))]
+    yield "files_unreadable", "Files of the table that are missing or cannot be read.", [({}, summary.files_left_out)]
     yield "duration_seconds", "How long the runs of the tenants took together.", [({}, summary.seconds)]
     yield "requests", "Requests that were sent to all tenants.", [({}, summary.requests)]
     yield "tokens", "Tokens as the tenants count them.", [({}, summary.tokens)]

@@ -12,6 +12,7 @@ from typing import Any
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.fleet_report._decision import worst_of
 from gt_conformance.results import EXIT_CODES
+from gt_conformance.schema import nearest, quote
 from gt_conformance.table import Table
 from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
 
@@ -181,6 +182,7 @@ class Summary:
     flapping: Sequence[Flapping]
     labels: Sequence[LabelKey]
     problems: Sequence[Problem]
+    files_left_out: int
     seconds: float
     requests: int
     tokens: int
@@ -196,7 +198,8 @@ def summarize(table: Table, *, night: date | None = None, history: bool = True, 
     _prepare(table, tonight, first, gone)
     decisions = _decisions(table)
     counts = _counts(table)
-    problems = [*table.problems, *table.missing_parts(tonight)]
+    missing, problems = table.missing_parts(tonight)
+    problems = [*table.problems, *problems]
     return Summary(
         night=tonight,
         history=history,
@@ -211,8 +214,25 @@ def summarize(table: Table, *, night: date | None = None, history: bool = True, 
         flapping=_flapping(table),
         labels=_labels(table),
         problems=problems,
+        files_left_out=len(table.problems) + missing,
         **_sums(table),
     )
+
+
+def misnamed(table: Table, night: date, gone: Collection[str]) -> list[Problem]:
+    """What is odd about the names of tenants that have left: one that never was in the table, or is there tonight."""
+    if not gone:
+        return []
+    nights = dict(table.rows("SELECT tenant, max(night) FROM tenants WHERE tenant IS NOT NULL GROUP BY tenant"))
+    problems = []
+    for name in gone:
+        if name not in nights:
+            near = nearest(name, nights)
+            meant = f"Did you mean {near}?" if near else "An id is written as in the fleet file."
+            problems.append(Problem(f"--gone {quote(name)}: no tenant of that id is in the table.", hint=meant))
+        elif str(nights[name]) >= night.isoformat():
+            problems.append(Problem(f"--gone {name}: it has a row tonight.", hint="It counts until it has none."))
+    return problems
 
 
 def exit_code(summary: Summary, *, only_new: bool = False) -> int:

@@ -30,8 +30,8 @@ def reason(summary: Summary) -> str:
     if counts.overdue:
         parts.append(f"{numbered(counts.overdue, 'tenant')} {_have(counts.overdue)} no row tonight")
     if summary.problems:
-        missing = f"{numbered(len(summary.problems), 'file')} of the table"
-        parts.append(f"{missing} {_be(len(summary.problems))} missing or cannot be read")
+        missing = f"{numbered(summary.files_left_out, 'file')} of the table"
+        parts.append(f"{missing} {_be(summary.files_left_out)} missing or cannot be read")
     if parts:
         return f"{'; '.join(parts)}."
     if summary.decision is Decision.GO:

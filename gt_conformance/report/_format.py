@@ -1,6 +1,6 @@
 """How numbers, moments and outcomes read, the same in every document."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -89,6 +89,11 @@ def format_money(currency: str, amount: float) -> str:
     if 0 < amount < 0.0001:
         return f"less than {currency} 0.0001"
     return f"{currency} {amount:,.2f}" if amount >= 1 or not amount else f"{currency} {amount:.4f}"
+
+
+def format_cost(currency: str, amount: float, unpriced: Sequence[str]) -> str:
+    """The amount of what has a price; where nothing has one, that it is unknown: zero would be read as free."""
+    return format_money(currency, amount) if amount or not unpriced else "cost unknown: no price"
 
 
 def size(number: int) -> str:

@@ -218,7 +218,7 @@ def _remark(text: str) -> str:
 def _changes(group: Group) -> Iterator[str]:
     for change in group.changes[:_MOST_CHANGES]:
         was = f", was: {_code(shortened(change.was, 300))}" if change.was else ""
-        yield f"- {_code(change.check)} in {_some(change.places)}{was}"
+        yield f"- {_code(change.check)} in {_some(change.places)}{change.waived_before}{was}"
     if len(group.changes) > _MOST_CHANGES:
         yield f"- and {len(group.changes) - _MOST_CHANGES} more in compliance.html"
 

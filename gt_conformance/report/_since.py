@@ -23,6 +23,11 @@ class Change:
     was: str
     titles: Mapping[str, str]
 
+    @property
+    def waived_before(self) -> str:
+        """``, waived before`` where it was: it may not have been tested then, nor conformed."""
+        return ", waived before" if self.before == Outcome.WAIVED.value else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

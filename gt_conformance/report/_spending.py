@@ -1,6 +1,6 @@
 """What a run used and what it cost, in words."""
 
-from gt_conformance.report._format import format_money, numbered
+from gt_conformance.report._format import format_cost, format_money, numbered
 from gt_conformance.results.record_types import SpendingRecord, TrafficRecord
 
 _MOST_NAMED = 5
@@ -10,7 +10,7 @@ def spent_in_short(traffic: TrafficRecord) -> str:
     """``12,345 tokens, EUR 0.0123``: the tokens that the tenant counts, and the cost where there are prices."""
     tokens = f"{traffic['tokens']:,} token{'' if traffic['tokens'] == 1 else 's'}"
     cost = traffic.get("spending", {}).get("cost")
-    return tokens if cost is None else f"{tokens}, {format_money(cost['currency'], cost['used'])}"
+    return tokens if cost is None else f"{tokens}, {format_cost(cost['currency'], cost['used'], cost['unpriced'])}"
 
 
 def is_priced(traffic: TrafficRecord) -> bool:
@@ -30,10 +30,12 @@ def spending_facts(traffic: TrafficRecord) -> list[tuple[str, str]]:
         named = cost["unpriced"][:_MOST_NAMED]
         more = len(cost["unpriced"]) - len(named)
         others = f" and {more} more" if more else ""
-        without = f"; without a price: {', '.join(named)}{others}" if named else ""
+        unpriced = f"without a price: {', '.join(named)}{others}"
+        without = f"; {unpriced}" if named else ""
         if spending["unstated"]:
             used = f"{used} by what is stated, at most {counted} with what is not"
-        facts.append(("Cost", f"{used}; {worst} in the worst case{without}"))
+        known = f"{used}; {worst} in the worst case{without}" if cost["worst"] or not named else f"unknown; {unpriced}"
+        facts.append(("Cost", known))
     return facts
 
 

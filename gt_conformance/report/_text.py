@@ -78,7 +78,7 @@ def since_lines(record: Record) -> list[Line]:
     for group in found.groups:
         lines.append(Line(f"  {group.title} ({group.count})", _STYLE_OF[Outcome(group.tone)]))
         for change in group.changes[:_MOST_CHANGES]:
-            lines += _wrapped(f"{change.check} in {_some(change.places, 4)}", "    ", "")
+            lines += _wrapped(f"{change.check} in {_some(change.places, 4)}{change.waived_before}", "    ", "")
             lines += _wrapped(f"was: {change.was}", "      ", "dim") if change.was else []
         if len(group.changes) > _MOST_CHANGES:
             lines.append(Line(f"    and {len(group.changes) - _MOST_CHANGES} more in compliance.html", "dim"))

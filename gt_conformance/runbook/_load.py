@@ -54,7 +54,8 @@ def read_directory(directory: Path) -> tuple[tuple[Runbook, ...], list[Problem]]
         raise InputError.of(
             f"There is no folder of runbooks at {directory}.", hint="Name one that exists with --runbooks DIR."
         )
-    paths = sorted({*directory.glob("*.yaml"), *directory.glob("*.yml")})
+    found = {*directory.glob("*.yaml"), *directory.glob("*.yml")}
+    paths = sorted(path for path in found if not path.name.startswith("."))  # as editors and macOS leave beside a file
     if not paths:
         raise InputError.of(
             f"The folder {directory} holds no runbook (*.yaml).", hint="Name another with --runbooks DIR."

@@ -19,6 +19,8 @@ _KEYS, _PLACES = 3, 2
 """So many keys must list the same, and so many places treat alike what is due and what is not, before that is said."""
 _OF_RIGHTS = ("scope~", "conversation~", "conversations~", "files~", "names~", "names.", "key.")
 """How the ids of findings begin about what a key may do."""
+_OPEN = "boundary~"
+"""And of what is open to anybody, to keys as well that are presented as they should be."""
 _KEPT_OUT = frozenset({401, 403, 404})
 
 Outcomes = Mapping[tuple[str, ...], Mapping[str, Sequence[Exchange]]]
@@ -55,9 +57,8 @@ class Alike:
         exchange = self.exchanges.get(violation.exchange or "")
         if exchange is None:
             return False
-        return exchange.ref in self.shown or (
-            exchange.request.key in self.keys and violation.finding.startswith(_OF_RIGHTS)
-        )
+        about = (*_OF_RIGHTS, _OPEN) if _is_presented(exchange.request) else _OF_RIGHTS
+        return exchange.ref in self.shown or (exchange.request.key in self.keys and violation.finding.startswith(about))
 
     def _keeps(self, blocker: Blocker, result: CheckResult) -> bool:
         if blocker.because:

@@ -206,7 +206,10 @@ def _of_one_type(found: _Found) -> dict[str, Cause]:
         if len(items) > 1:
             finding = finding_of("", f"answers:{given} for {due}", shared=True)
             first = next(iter(items.values())).found
-            remedy = f"Have the tenant answer in OpenAI's shape. In several places it has {given} for a {due}: {first}"
+            remedy = (
+                "Have the tenant answer in OpenAI's shape. In several places it returns values of type "
+                f"{given} where type {due} is expected: {first}"
+            )
             causes |= dict.fromkeys(items, Cause(finding, remedy))
     return causes or _without_keys(found)
 
@@ -229,8 +232,8 @@ def _without_keys(found: _Found) -> dict[str, Cause]:
         return {}
     texts = "; ".join(dict.fromkeys(text for _, text in lacking.values()))
     remedy = (
-        "Have the tenant, and every proxy before it, give each key that clients read, also where its value is 0, empty "
-        f"or null: in several places {texts}."
+        "Have the tenant, and every proxy before it, return each field that clients read, even if its value is 0, "
+        f"empty or null: in several places {texts}."
     )
     return dict.fromkeys(lacking, Cause(finding_of("", "answers:keys missing", shared=True), remedy))
 

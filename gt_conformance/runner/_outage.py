@@ -366,7 +366,7 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
         places = ", ".join(answers)
     if len(answers) > (1 if is_specific else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
-        remedy = f"Look in the tenant's log for what these share, which fail in the same words: {places}."
+        remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
         if _is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
@@ -391,17 +391,20 @@ def _causes_of_refusals(
         return _causes_of_alias(failures)
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
-    remedy = f"Find what refuses these in the same words (a gateway, a part that is not installed, a right): {places}."
+    remedy = (
+        "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
+        f"{places}."
+    )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
         remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
     elif is_off:
-        remedy = f"Switch on in the tenant what it says is off, for all that is refused in these words: {places}."
+        remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
     elif is_unserved:
-        remedy = f"Have the tenant serve these routes, which one part of it may do: {places}."
+        remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
     elif is_of_gt:
         remedy = (
-            "Have the tenant open GT's own routes to the keys that may use them, which one part of it serves: it "
-            f"refuses all that is asked of them, {places}."
+            "Have the tenant open GT's own routes to the keys that may use them; one component may be responsible for "
+            f"all of them. Everything that is asked of them is refused: {places}."
         )
     elif is_right:
         remedy = f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
@@ -478,8 +481,9 @@ def _explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     return (
-        f"Find what fails now and then behind the tenant's address (an instance, a backend, a limit): {len(failed)} of "
-        f"{count_noun(sent, 'request')} got {got}, and the same request is answered when it is sent again."
+        "Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
+        f"{len(failed)} of {count_noun(sent, 'request')} got {got}, "
+        "and the same request is answered when it is sent again."
     )
 
 

@@ -145,7 +145,9 @@ class Preflight:
         if len(self._refused) == 1:
             return first
         proofs = [self._not_taken[blocker.finding].response for blocker in self._refused.values()]
-        remedy = "Check base_url and the secrets in the tenant file: none is taken, so they may be another tenant's."
+        remedy = (
+            "Check base_url and the secrets in the tenant file: none is accepted, so they may belong to another tenant."
+        )
         if all(proof is not None and says_no_key(proof) for proof in proofs):
             remedy = first.remedy
         elif all(proof is not None and proof.status == HTTPStatus.FORBIDDEN for proof in proofs):

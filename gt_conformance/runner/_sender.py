@@ -8,7 +8,7 @@ import base64
 import os
 import secrets
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, To
 from gt_conformance.runner._tokens import Reservation, TokenBudget
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Limits, Secret, Tenant
-from gt_conformance.vocabulary import Actor
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
 _ATTEMPTS = 3
 _MOST_HOPELESS = 8
@@ -53,6 +53,8 @@ _LONGEST_RETRY_AFTER = 64
 _ONE_IN = 2
 """One slot in so many is for what is sent to be refused, also where others wait."""
 _TOO_MANY, _UNAVAILABLE = 429, 503
+_LOCKED = frozenset({409, 423})
+"""What a conversation that another request has under way may be answered with."""
 _RANDOM = secrets.SystemRandom()
 _RAISE_REQUESTS = "Raise limits.max_requests in the tenant file, or select fewer runbooks."
 OUT_OF_REQUESTS = Blocker("", _RAISE_REQUESTS).finding
@@ -225,6 +227,40 @@ class _Refusals:
             self._under_way -= 1
 
 
+class _Turns:
+    """The requests of each conversation that are under way; one at a time, once the tenant was seen to want that."""
+
+    def __init__(self) -> None:
+        self._one_by_one = False
+        self._under_way: Counter[str] = Counter()
+        self._begun: Counter[str] = Counter()
+        self._ended: dict[str, anyio.Event] = {}
+        self._locks: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+
+    async def take(self, conversation: str, attempt: Callable[[], Awaitable["_Outcome"]]) -> "tuple[_Outcome, bool]":
+        """What came of a request, and whether it is to be sent again by itself: it met others of its conversation."""
+        outcome, alone = await self._take(conversation, attempt)
+        response = outcome.response
+        again = not alone and response is not None and response.status in _LOCKED
+        self._one_by_one = self._one_by_one or again
+        return outcome, again
+
+    async def _take(self, conversation: str, attempt: Callable[[], Awaitable["_Outcome"]]) -> "tuple[_Outcome, bool]":
+        async with self._locks[conversation] if self._one_by_one else nullcontext():
+            while self._one_by_one and self._under_way[conversation]:  # begun before that was known
+                await self._ended.setdefault(conversation, anyio.Event()).wait()
+            first = not self._under_way[conversation]
+            self._under_way[conversation] += 1
+            self._begun[conversation] += 1
+            begun = self._begun[conversation]
+            try:
+                outcome = await attempt()
+            finally:
+                self._under_way[conversation] -= 1
+                self._ended.pop(conversation, anyio.Event()).set()
+            return outcome, first and self._begun[conversation] == begun
+
+
 class HttpSender(Sender):
     """Sends over one HTTP client. One sender serves one run; its limits are the tenant file's.
 
@@ -258,6 +294,7 @@ class HttpSender(Sender):
         self._began = time.perf_counter()
         self._hopeless = 0
         self._lull = _Lull()
+        self._turns = _Turns()
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
         self._client: HttpClient | Blocked
@@ -282,17 +319,21 @@ class HttpSender(Sender):
         return self._tokens.used
 
     async def send(self, request: Request, ref: str) -> Exchange:
-        """One exchange, with up to two further attempts after a 429, a 503 that says when, or a failed connection."""
+        """One exchange, with up to two further attempts after a 429, a 503 that says when, or a failed connection.
+
+        So it is after a 409 or 423 in a conversation that another request had under way: a tenant may take one at a
+        time, and then they are sent so.
+        """
         if _origin(request.url) != self._origin:
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
-        outcome = await self._attempt(request)
+        outcome = await self._attempt_in_turn(request)
         while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and self._hopeless < _MOST_HOPELESS:
             ended = self._clock.now()
             usual = _FIRST_WAIT_S * 2 ** len(attempts) + _RANDOM.uniform(0, 1)
             await self._clock.sleep(usual if outcome.pause_s == _USUAL else min(outcome.pause_s, _LONGEST_WAIT_S))
             attempts.append(Attempt(outcome.summary, self._clock.now() - ended))
-            outcome = await self._attempt(request)
+            outcome = await self._attempt_in_turn(request)
         self._hopeless = 0 if outcome.pause_s is None else self._hopeless + 1
         if outcome.failure is Failure.HERE:
             raise Blocked(outcome.detail, outcome.remedy, acts=Actor.HERE)
@@ -312,6 +353,15 @@ class HttpSender(Sender):
         """Close every connection."""
         if isinstance(self._client, HttpClient):
             await self._client.close()
+
+    async def _attempt_in_turn(self, request: Request) -> "_Outcome":
+        conversation = dict(request.headers).get(CONVERSATION_HEADER)
+        if not conversation:
+            return await self._attempt(request)
+        outcome, again = await self._turns.take(conversation, lambda: self._attempt(request))
+        if again:
+            outcome.pause_s = 0.0
+        return outcome
 
     async def _attempt(self, request: Request) -> "_Outcome":
         if isinstance(self._client, Blocked):

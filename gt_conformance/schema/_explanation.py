@@ -153,11 +153,19 @@ def _unknown_keys(violation: SchemaViolation) -> _Errors:
     right = join_values([*allowed, *(f"keys that match {pattern}" for pattern in patterns)])
     for key in unknown_keys(violation.value, violation.schema):
         if patterns and not allowed:
-            yield _at_key(violation, key, f"the key {quote(key)} does not match {' or '.join(patterns)}.")
+            near = next((form for form in _plainer(key) if any(matches(one, form) for one in patterns)), None)
+            meant = f": did you mean {quote(near)}?" if near else "."
+            yield _at_key(violation, key, f"the key {quote(key)} does not match {' or '.join(patterns)}{meant}")
             continue
         near = nearest(key, allowed)
         finding = f"unknown key {quote(key)}{f': did you mean {quote(near)}?' if near else '.'}"
         yield _at_key(violation, key, finding, allowed, f"Allowed here: {right or 'nothing'}.")
+
+
+def _plainer(key: str) -> Iterator[str]:
+    """A key in small letters, with dashes for what the pattern of a name may not take."""
+    small = key.strip().lower()
+    yield from (re.sub(f"[^{kept}]+", "-", small).strip("-") for kept in ("a-z0-9_-", "a-z0-9-"))
 
 
 def _never(violation: SchemaViolation) -> _Errors:

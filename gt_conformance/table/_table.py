@@ -33,6 +33,11 @@ _MAGIC = re.compile(r"[*?\[]")
 _PART = re.compile(r"[\w.-]{1,200}\.parquet", re.ASCII)
 _SHARD = re.compile(r"(\d{5})-of-(\d{5})(?:-\d{3})?\.parquet", re.ASCII)
 """The name of a shard's part. The last figures are those of a batch that was divided, on Dask."""
+_NOT_INSTALLED = re.compile(r"required extension|INSTALL ")
+_INSTALL_EXTENSION = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
+_CHECK_ADDRESS = "Check the address, and the secret or the variables by which DuckDB signs in: docs/fleet-report.md."
+_MOST_SHARDS = 10
+"""So many missing shards are named."""
 _MOST_PARTS = 100_000
 _LONGEST_REASON = 300
 
@@ -55,10 +60,11 @@ class Table:
         except duckdb.Error:
             self._leave_out_damaged()
 
-    def missing_parts(self, night: date) -> list[Problem]:
-        """The parts of that night that its shards have not written, as the names of those that are there tell.
+    def missing_parts(self, night: date) -> tuple[int, list[Problem]]:
+        """How many parts of that night its shards have not written, and a problem for all of them.
 
-        None where all parts of one number of shards are there: a night may be done again with another number.
+        The names of the parts that are there tell. None is missing where all parts of one number of shards are there:
+        a night may be done again with another number.
         """
         shards: dict[int, set[int]] = {}
         folder = ""
@@ -68,17 +74,22 @@ class Table:
                 folder = path.rpartition("/")[0]
                 shards.setdefault(int(found[2]), set()).add(int(found[1]))
         if not shards or any(len(there) >= count for count, there in shards.items()):
-            return []
+            return 0, []
         count, there = max(shards.items(), key=lambda item: (len(item[1]) / item[0], item[0]))
         missing = [index for index in range(count) if index not in there]
-        return [
-            Problem(
-                f"this part of the table is missing: shard {index}/{count} of that night has not completed.",
-                where=Location(str(inert(f"{folder}/{index:05}-of-{count:05}.parquet"))),
-                hint=f"Run it: gt-conformance fleet run ... --night {night} --shard {index}/{count}.",
-            )
-            for index in missing
-        ]
+        if len(missing) == 1:
+            place, said = f"/{missing[0]:05}-of-{count:05}.parquet", "this part of the table is missing: shard"
+        else:
+            place, said = "", f"{len(missing):,} of {count:,} parts of the table are missing: shards"
+        named = ", ".join(f"{index}/{count}" for index in missing[:_MOST_SHARDS])
+        more = f" and {len(missing) - _MOST_SHARDS:,} more" if len(missing) > _MOST_SHARDS else ""
+        verb, them = ("has", "it") if len(missing) == 1 else ("have", "each of them")
+        problem = Problem(
+            f"{said} {named}{more} of that night {verb} not completed.",
+            where=Location(str(inert(f"{folder}{place}"))),
+            hint=f"Run {them}: gt-conformance fleet run ... --night {night} --shard {missing[0]}/{count}.",
+        )
+        return len(missing), [problem]
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query of our own, with values in the place of its question marks. Raises InputError."""
@@ -249,8 +260,15 @@ def _list_remote(engine: "DuckDBPyConnection", address: str, since: str | None) 
     try:
         found = [path for (path,) in engine.execute("SELECT file FROM glob(?)", [pattern]).fetchall()]
     except duckdb.Error as error:
-        hint = "DuckDB reads it with an extension that you install once, such as httpfs: docs/fleet-report.md."
-        raise InputError.of(str(_in_one_line(error)), where=Location(str(inert(address))), hint=hint) from None
+        hint = _INSTALL_EXTENSION if _NOT_INSTALLED.search(str(error)) else _CHECK_ADDRESS
+        reason = str(_in_one_line(error)).rstrip(".")
+        raise InputError.of(f"{reason}.", where=Location(str(inert(address))), hint=hint) from None
+    if not found:
+        raise InputError.of(
+            f"there is no table here: no file has a name like {inert(pattern)}.",
+            where=Location(str(inert(address))),
+            hint="Name the address of the folder that fleet run wrote with --out.",
+        )
     return sorted(path for path in found if since is None or (_night_in(path) or since) >= since)
 
 

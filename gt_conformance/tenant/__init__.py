@@ -59,6 +59,7 @@ __all__ = [
     "from_file",
     "from_mapping",
     "is_loopback",
+    "name_in_words",
     "nearest_name",
     "objective_of_id",
     "read_base_url",

@@ -11,6 +11,9 @@ _ROUTE_AT_END = re.compile(
 )
 """What is copied along with the base URL from a command that calls a route."""
 
+_PLACEHOLDER = re.compile(r"<|\{|\$[A-Za-z_({]")
+"""Of a template, of a fleet's template, or of a shell, which would have put something in its place."""
+
 
 def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
     """The base URL without a slash at its end.
@@ -20,17 +23,17 @@ def check_base_url(base_url: str, *, where: Location | None = None, versioned: b
     ``versioned``: what a client is given.
     """
     hint = "It looks like https://<tenant-host>/api/tenant."
-    try:
-        parts = urlsplit(base_url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise InputError.of(f"base_url is not a URL: {base_url!r}.", where=where, hint=hint) from None
-    if "<" in base_url:
+    if _PLACEHOLDER.search(base_url):
         raise InputError.of(
             f"base_url still holds a placeholder: {base_url!r}.",
             where=where,
             hint="Put the tenant's host in its place.",
         )
+    try:
+        parts = urlsplit(base_url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise InputError.of(f"base_url is not a URL: {base_url!r}.", where=where, hint=hint) from None
     if parts.scheme not in {"https", "http"} or not host:
         raise InputError.of(f"base_url is not an http(s) address: {base_url!r}.", where=where, hint=hint)
     if parts.username or parts.password:

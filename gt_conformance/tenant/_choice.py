@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from gt_conformance.errors import Blocker
 from gt_conformance.tenant._tenant import Credential, KeyMapping, Tenant
 from gt_conformance.vocabulary import Modality, Purpose, Route, Verdict
 
@@ -128,15 +129,37 @@ def _split_note(inference: Mapping[Route, Credential]) -> str | None:
     return f"No single key covers all native rows, so each takes the narrowest that covers it: {parts}."
 
 
-def find_undeclared_name(tenant: Tenant, modality: Modality) -> str | None:
-    """What to do about a published name that no key that asks models is allowed, where each declares an allowlist."""
+def find_undeclared_name(tenant: Tenant, modality: Modality) -> Blocker | None:
+    """A published name that no key which asks models is allowed, where each declares a list: what to do about it."""
     alias = tenant.model(modality)
     live = [key for key in tenant.live_credentials if key.purpose is not Purpose.UPLOAD]
     if not live or any(key.may_use(alias) is not False for key in live):
         return None
     near = nearest_name(alias, {name for key in live for name in key.models or ()})
     suggestion = f"Did you mean {near}? " if near else ""
-    return f"{suggestion}Correct {tenant.where_models_are}, or add {alias} to the models of a key."
+    shown = _shown(alias)
+    return Blocker(
+        f"no key is declared to be allowed the name {shown}",
+        f"{suggestion}Correct {tenant.where_models_are}, or add {shown} to the models of a key.",
+        cause=f"name {alias}",
+    )
+
+
+def _shown(name: str) -> str:
+    """The name; in quotes where blanks around it would not be seen."""
+    return name if name == name.strip() else repr(name)
+
+
+def _near_names(tenant: Tenant, route: Route) -> str:
+    """The slip where a key would reach the route but for a name that is nearly the one which is wanted; else empty."""
+    alias = tenant.model(route.modality or Modality.CHAT)
+    for key in tenant.live_credentials:
+        reaches = key.holds_conversations if route is Route.CONVERSATION_FILES else key.may(route)
+        near = nearest_name(alias, key.models or ())
+        if reaches and near is not None and near != alias:
+            place = tenant.where_name_is(near, key)
+            return f"Did you mean {_shown(alias)} by {near}, which the key {key.name} may use? Correct {place}."
+    return ""
 
 
 def nearest_name(name: str, known: Collection[str]) -> str | None:
@@ -166,5 +189,7 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
         case _:
             assert_never(route)
     if named is None:
-        return f"Add a live key to the tenant file with {wanted}."
+        slip = "" if route in {Route.DATASET_FILES, Route.FILE_STATUS} else _near_names(tenant, route)
+        add = f"a live key to the tenant file with {wanted}."
+        return f"{slip} Else add {add}" if slip else f"Add {add}"
     return f"The tenant file maps {runbook} to the key {named}, which is not declared to have it: it needs {wanted}."

@@ -21,6 +21,7 @@ def find_contradictions(
     yield from _told_markers(value, locate)
     yield from _foreign_base_urls(value, base_url, locate)
     yield from _published_after_all(value, locate)
+    yield from _own_dataset(value, locate)
 
 
 def find_shared_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
@@ -195,4 +196,18 @@ def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Probl
         )
         for index, name in enumerate(value.get("unpublished_models", ()))
         if name in used
+    ]
+
+
+def _own_dataset(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """The dataset of the runs among those that no upload key may write: whoever takes its files would be accused."""
+    return [
+        Problem(
+            f"the dataset {name!r} is under other_datasets, and is the one that a run uploads to (dataset).",
+            where=locate("other_datasets", index),
+            path=f"other_datasets.{index}",
+            hint="Name datasets there that exist and that the upload keys may not write.",
+        )
+        for index, name in enumerate(value.get("other_datasets", ()))
+        if name == value.get("dataset")
     ]

@@ -122,7 +122,7 @@ def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False)
     Raises InputError where only some are: falling back to the embedded tenant would look like a proof. ``rehearsed``
     does without the key.
     """
-    given = [name for name in VARIABLES if environment.get(name)]
+    given = [name for name in VARIABLES if environment.get(name, "").strip()]
     if not given:
         return None
     missing = [name for name in VARIABLES if name not in given and not (rehearsed and name == "GT_API_KEY")]
@@ -134,7 +134,7 @@ def from_environment(environment: Mapping[str, str], *, rehearsed: bool = False)
         )
     value = {
         "base_url": environment["GT_BASE_URL"],
-        "models": {"chat": environment["GT_MODEL"]},
+        "models": {"chat": environment["GT_MODEL"].strip()},  # as secrets of CI have it, with a line break at its end
         "keys": {"default": {"secret_env": "GT_API_KEY"}},
     }
     secrets = _Secrets(environment, Path(), rehearsed)

@@ -44,7 +44,7 @@ def read_secret_file(path: Path, *, key: str, where: Location | None) -> Secret:
         if isinstance(error, OSError):
             reason, hint = (
                 error.strerror or type(error).__name__,
-                f"Check the path; it is {_FOLDER.removeprefix('the path is ')}",
+                files.explain_unexpanded(path) or f"Check the path; it is {_FOLDER.removeprefix('the path is ')}",
             )
         raise InputError.of(
             f"the key {key!r} takes its secret from the file {path}, which cannot be read: {reason}.",
@@ -73,7 +73,8 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
         raise InputError.of(
             f"the key {key!r} takes its secret from the command {name!r}, which cannot be started: {reason}.",
             where=where,
-            hint="It is run without a shell: give the program and each argument as an entry of its own.",
+            hint=_explain_shell(command)
+            or "It is run without a shell: give the program and each argument as an entry of its own.",
         ) from None
     message = hint = None
     if done.truncated:
@@ -85,9 +86,21 @@ def read_secret_command(command: Sequence[str], *, key: str, where: Location | N
     elif done.returncode != 0:
         message = f"failed with exit code {done.returncode}"
         hint = "Run it by hand to see why; its output is not displayed here, since it may contain a secret."
+        hint = _explain_shell(command) or hint
     if message is not None:
         raise InputError.of(f"the secret command {name!r} of the key {key!r} {message}.", where=where, hint=hint)
     return _usable(done.stdout.decode("utf-8", errors="replace"), f"the command {name!r}", key=key, where=where)
+
+
+_OF_A_SHELL = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "2>", "2>&1"})
+
+
+def _explain_shell(command: Sequence[str]) -> str | None:
+    """What to do about a command with something that only a shell understands; None where it has nothing of that."""
+    words = [word for word in command if word in _OF_A_SHELL or word.startswith(("~/", "$"))]
+    if not words or command[0].rpartition("/")[2] in {"sh", "bash", "dash", "zsh", "ksh"}:
+        return None
+    return f'It is run without a shell, to which {words[0]} belongs: use [sh, -c, "..."], or do without it.'
 
 
 _UNRESOLVED = ("$", "{{", "<", "%")
@@ -187,6 +200,7 @@ def _pair_problem(
 def _problem(name: str, where: Location | None, path: Path, error: Exception, hint: str) -> Problem:
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
         message = f"the file {path} cannot be read: {error.strerror}."
+        hint = files.explain_unexpanded(path) or hint
     else:
         message = f"the file {path} holds no certificate that can be read."
     return Problem(message, where=where, path=name, hint=hint)

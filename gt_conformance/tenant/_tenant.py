@@ -316,6 +316,14 @@ class Tenant:
         """Where the published name is written: what to correct where it is mistyped."""
         return "GT_MODEL" if self.source == ENVIRONMENT else f"models in {self.source}"
 
+    def where_name_is(self, name: str, key: Credential) -> str:
+        """Where that name is written: among ``models``, or among those of the key or of one that it inherits from."""
+        links = [self.credentials[one] for one in key.inherits if one in self.credentials]
+        declared = next((one.name for one in (*links, key) if name in (one.models or ())), None)
+        if declared is None or name in self.models.values():
+            return self.where_models_are
+        return f"the models of the key {declared} in {self.source}"
+
     @property
     def live_credentials(self) -> tuple[Credential, ...]:
         """Those that must work, in the order of the file."""

@@ -31,6 +31,7 @@ from gt_sandbox.middleware import (
     is_file_state,
     is_live,
     is_stream,
+    json_response,
     reroute,
     use_key,
     with_bearer,
@@ -255,6 +256,13 @@ FAULTS = (
         breaks=("A1", "A3"),
     ),
     fault(
+        "chats-take-anybody",
+        "Chats need no key: whoever has none that is alive is taken for a key without a conversation.",
+        use_key_where(lambda request, secrets: CHAT(request) and not is_live(request, secrets), "FULL"),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
         "any-key-taken-in-streams",
         "Whatever looks like a key is taken in streamed chats.",
         use_key_where(lambda request, secrets: is_stream(request) and _is_unknown(request, secrets), "FULL"),
@@ -414,6 +422,16 @@ FAULTS = (
                     {**scope, "method": "GET"} if request.method == "OPTIONS" and MODELS(request) else scope
                 )
             ),
+        ),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "details-of-a-model-need-no-key",
+        "GET /v1/models/{model}, which no page names, describes a published name to whoever asks.",
+        change_responses(
+            lambda request: request.path.endswith("/v1/models/field-analyst"),
+            lambda _request, _: json_response(200, {"id": "field-analyst", "object": "model", "created": 1}),
         ),
         caught_by="key.required",
         breaks=("A1",),

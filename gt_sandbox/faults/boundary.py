@@ -28,6 +28,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_scopes,
     is_dataset_upload,
+    is_file_state,
     is_live,
     is_stream,
     per_call,
@@ -117,6 +118,14 @@ def _resolve_internal_names(wanted: Predicate) -> MiddlewareFactory:
 
 def _conversation_in_chat(request: Request) -> str:
     return request.header(CONVERSATION_HEADER) if CHAT(request) else ""
+
+
+def _file_by_id(request: Request) -> str:
+    return request.path.rpartition("/")[2] if is_file_state(request) else ""
+
+
+def _conversation_of_file(request: Request) -> str:
+    return request.header(CONVERSATION_HEADER) if CONVERSATION_FILES(request) else ""
 
 
 def _file_by_alias(request: Request) -> str:
@@ -501,6 +510,41 @@ FAULTS = (
         _take_as("FULL", lambda request, secrets: EMBEDDINGS(request) and _has_secret(request, secrets, "_GONE")),
         caught_by="key.revocation",
         breaks=("K22",),
+    ),
+    fault(
+        "speech-looks-at-no-key",
+        "Speech is spoken to whoever asks: with a key that lacks the scope, with a dead one, and with none.",
+        use_key(lambda request, _: "FULL" if SPEECH(request) else None),
+        caught_by="key.required",
+        breaks=("A1", "A5", "K14"),
+    ),
+    fault(
+        "states-of-files-look-at-no-key",
+        "The state of a file is told to whoever asks for its id, with a key or without.",
+        act_as_owner(_file_by_id, anybody=True),
+        caught_by="key.required",
+        breaks=("A1", "F4"),
+    ),
+    fault(
+        "conversations-take-files-of-anybody",
+        "Whoever names a conversation uploads into it, with a key or without.",
+        act_as_owner(_conversation_of_file, anybody=True),
+        caught_by="key.required",
+        breaks=("A1", "A8", "U2"),
+    ),
+    fault(
+        "conversations-answer-anybody",
+        "Whoever names a conversation in a chat reads it and continues it, with a key or without.",
+        act_as_owner(_conversation_in_chat, anybody=True),
+        caught_by="key.required",
+        breaks=("A1", "A9"),
+    ),
+    fault(
+        "conversations-open-to-anybody",
+        "A conversation may be opened without a key, and with one that is not allowed the name.",
+        use_key(lambda request, _: "APP" if CONVERSATIONS(request) and ALIAS.encode() in request.body else None),
+        caught_by="key.required",
+        breaks=("A1", "M5"),
     ),
     fault(
         "conversations-of-others-answer-chats",

@@ -69,6 +69,11 @@ def _has_four_bytes(request: Request) -> bool:
     return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
 
 
+def _end_in_an_error(choice: Any) -> None:
+    choice["message"].update(content="", tool_calls=None)
+    choice.update(finish_reason="error", error={"code": 502, "message": "The provider returned an error."})
+
+
 def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
 
@@ -470,6 +475,13 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "chats-with-tools-end-in-an-error",
+        "A chat in one piece that offers tools is answered with 200, no text, and the provider's error in its choice.",
+        change_json(lambda request: is_whole_chat(request) and _has_tools(request), change_choice(_end_in_an_error)),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
         "tools-dropped-unless-streamed",
         "A chat that is not streamed gets to the model without its tools.",
         change_requests(lambda request: is_whole_chat(request) and _has_tools(request), drop_tools),
@@ -496,6 +508,18 @@ FAULTS = (
         respond_with(
             lambda request: sum(message.get("role") == "tool" for message in request.messages) > 1,
             error_response(400, "Expected a message of the role assistant after one of the role tool."),
+        ),
+        caught_by="chat.message_forms",
+        breaks=("R1",),
+    ),
+    fault(
+        "empty-texts-beside-calls-refused",
+        "A chat whose earlier tool call has an empty text beside it, as the Vercel AI SDK sends it back, is refused.",
+        respond_with(
+            lambda request: (
+                has_role("assistant")(request) and any(one.get("content") == "" for one in request.messages)
+            ),
+            error_response(400, "messages: text content blocks must be non-empty."),
         ),
         caught_by="chat.message_forms",
         breaks=("R1",),

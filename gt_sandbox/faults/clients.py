@@ -88,6 +88,14 @@ def _takes_nothing(tool: Mapping[str, Any]) -> bool:
     return not tool["function"]["parameters"]["properties"]
 
 
+def _names_a_draft(tool: Mapping[str, Any]) -> bool:
+    return "$schema" in tool["function"]["parameters"]
+
+
+def _has_two_types(tool: Mapping[str, Any]) -> bool:
+    return any(isinstance(value.get("type"), list) for value in tool["function"]["parameters"]["properties"].values())
+
+
 def _offers_a_tool(odd: Callable[[Mapping[str, Any]], bool]) -> Predicate:
     """Whether it is a chat that offers such a tool."""
     return lambda request: CHAT(request) and any(map(odd, request.fields.get("tools", ())))
@@ -257,6 +265,8 @@ FAULTS = (
         for name, what, odd in (
             ("tools-with-dashes-refused", "with a dash in its name", _has_a_dash),
             ("tools-without-parameters-refused", "that takes no parameters", _takes_nothing),
+            ("tools-with-a-draft-refused", "whose parameters name the draft of their JSON Schema", _names_a_draft),
+            ("tools-with-two-types-refused", "with a parameter of two types", _has_two_types),
         )
     ),
     fault(

@@ -13,8 +13,10 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    IMAGES,
     MODELS,
     SPEECH,
+    TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -27,6 +29,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_scopes,
     change_successes,
+    combine,
     delay,
     error_response,
     is_dataset_upload,
@@ -41,6 +44,7 @@ from gt_sandbox.middleware import (
     with_request_header,
     with_secrets,
 )
+from gt_sandbox.tenant_file import with_markers
 
 
 def _rename(response: Response) -> Response:
@@ -48,6 +52,10 @@ def _rename(response: Response) -> Response:
     known = response.json["id"]
     given = f"{known[:-1]}{'1' if known.endswith('0') else '0'}"
     return response.with_json({**response.json, "id": given}).with_header(CONVERSATION_HEADER, given)
+
+
+def _asks_for_usage(request: Request) -> bool:
+    return is_stream(request) and bool((request.fields.get("stream_options") or {}).get("include_usage"))
 
 
 def _is_in_conversation(request: Request) -> bool:
@@ -142,6 +150,18 @@ def _refuse_to(key: str, wanted: Predicate, refusal: Response) -> MiddlewareFact
     """Refuse some requests of one key, ``APP`` say."""
     return with_secrets(
         lambda secrets: refuse(lambda request: wanted(request) and is_live(request, secrets, key), refusal)
+    )
+
+
+def _gain_a_name(secrets: Secrets) -> MiddlewareFactory:
+    """APP lists another key's alias, and uses it."""
+
+    def is_of_app(wanted: Predicate) -> Predicate:
+        return lambda request: wanted(request) and is_live(request, secrets, "APP")
+
+    return combine(
+        change_json(is_of_app(MODELS), lambda body: body["data"].append(model_entry("desk-assistant"))),
+        change_requests(is_of_app(CHAT), lambda body: body.replace(b"desk-assistant", ALIAS.encode())),
     )
 
 
@@ -245,6 +265,29 @@ FAULTS = (
         breaks=("V2",),
     ),
     fault(
+        "streams-with-usage-leave-their-conversation",
+        "A streamed chat that asks for its usage, as most clients do, does not look at the conversation that it names.",
+        change_scopes(
+            lambda scope, request: (
+                with_request_header(scope, CONVERSATION_HEADER, None) if _asks_for_usage(request) else scope
+            )
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C6",),
+    ),
+    fault(
+        "emoji-in-conversations-500",
+        "A chat in a conversation fails at a character of four bytes in UTF-8: what stores it keeps three.",
+        respond_with(
+            lambda request: (
+                _is_in_conversation(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
+            ),
+            error_response(500, "Incorrect string value"),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5", "C1"),
+    ),
+    fault(
         "streams-forget-the-conversation",
         "A streamed chat does not look at the conversation that it names.",
         change_scopes(
@@ -317,6 +360,27 @@ FAULTS = (
         use_key(lambda request, secrets: "FULL" if SPEECH(request) and is_live(request, secrets, "APP") else None),
         caught_by="key.scope_enforced",
         breaks=("K5", "A5", "K14"),
+    ),
+    fault(
+        "conversation-keys-gain-every-scope",
+        "A conversation key may do all that an inference key may, and not just what its linked one may.",
+        use_key(
+            lambda request, secrets: (
+                "FULL"
+                if (SPEECH(request) or TRANSCRIPTIONS(request) or IMAGES(request)) and is_live(request, secrets, "APP")
+                else None
+            )
+        ),
+        tenant_file=with_markers,
+        caught_by="key.scope_enforced",
+        breaks=("K5", "A5"),
+    ),
+    fault(
+        "conversation-keys-gain-a-name",
+        "A conversation key lists a name that its linked inference key is not allowed, and may use it.",
+        with_secrets(_gain_a_name),
+        caught_by="conversation.inherits",
+        breaks=("K4",),
     ),
     fault(
         "conversation-keys-lose-the-dataset",

@@ -51,6 +51,36 @@ def _unpack(body: Any) -> None:
         item["embedding"] = unpack_vector(item["embedding"])
 
 
+def _encode_for_addresses(body: Any) -> None:
+    for item in body["data"]:
+        item["embedding"] = base64.urlsafe_b64encode(base64.b64decode(item["embedding"])).decode()
+
+
+def _leave_in_order_of_length(request: Request, response: Response) -> Response:
+    """The vectors in the order of their texts' length, the longest first, which is how servers fill their batches."""
+    texts = request.fields.get("input")
+    if response.json is None or not response.succeeded or not isinstance(texts, list):
+        return response
+    body = response.json
+    longest = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    vectors = [body["data"][place]["embedding"] for place in longest]
+    for item, vector in zip(body["data"], vectors, strict=True):
+        item["embedding"] = vector
+    return response.with_json(body)
+
+
+def _blur(vectors: list[list[float]]) -> list[list[float]]:
+    """Each vector with as much of the sum of those before it as its place says."""
+    made, before = [], [0.0] * len(vectors[0])
+    for vector in vectors:
+        made.append([number + other / _FULLY for number, other in zip(vector, before, strict=True)])
+        before = [number + other for number, other in zip(vector, before, strict=True)]
+    return made
+
+
+_FULLY = 12
+
+
 def _has_tokens(request: Request) -> bool:
     value = request.fields.get("input")
     return EMBEDDINGS(request) and isinstance(value, list) and any(isinstance(item, list | int) for item in value)
@@ -291,6 +321,20 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-left-in-order-of-length",
+        "The texts of a batch are embedded in the order of their length, and their vectors are left in that order.",
+        change_responses(EMBEDDINGS, _leave_in_order_of_length),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-blurred-by-others",
+        "A vector is mixed with those of the texts before it, more with each of many.",
+        change_vectors(EMBEDDINGS, _blur),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
         "embeddings-parts-swapped",
         "Many texts are embedded in parts, whose vectors are put together in another order.",
         change_vectors(EMBEDDINGS, lambda vectors: [*vectors[32:], *vectors[:32]]),
@@ -380,6 +424,13 @@ FAULTS = (
         "base64-half-length",
         "Vectors as base64 are half as long as those of numbers.",
         change_vectors(_asks_for_base64, lambda vectors: [vector[:32] for vector in vectors]),
+        caught_by="embeddings.base64",
+        breaks=("E4",),
+    ),
+    fault(
+        "base64-for-addresses",
+        "Vectors as base64 are in the alphabet that is for URLs.",
+        change_json(_asks_for_base64, _encode_for_addresses),
         caught_by="embeddings.base64",
         breaks=("E4",),
     ),

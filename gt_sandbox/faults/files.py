@@ -57,6 +57,20 @@ def _forget_at_first(_: Secrets) -> MiddlewareFactory:
     return change_responses(is_file_state, change)
 
 
+def _fail_at_first(_: Secrets) -> MiddlewareFactory:
+    """The first time that a file's state is asked for, it is failed."""
+    asked: set[str] = set()
+
+    def change(request: Request, response: Response) -> Response:
+        file_id = request.path.rpartition("/")[2]
+        if not response.succeeded or file_id in asked:
+            return response
+        asked.add(file_id)
+        return response.with_json({**response.json, "status": "failed"})
+
+    return change_responses(is_file_state, change)
+
+
 def _forget_when_ready(_: Secrets) -> MiddlewareFactory:
     """A file whose state was ready once is not known any more."""
     done: set[str] = set()
@@ -213,27 +227,32 @@ def _answer_by_key(wanted: Predicate, *, whole: bool) -> Callable[[Secrets], Mid
     return make
 
 
-def _say_to_stateless(_: Secrets) -> MiddlewareFactory:
-    """What a key uploads into its conversations is put before its chats that name none."""
-    said: dict[str, list[str]] = {}
+def _say_uploaded(*, to_everybody: bool) -> Callable[[Secrets], MiddlewareFactory]:
+    """What a key uploads into its conversations is put before its chats that name none, or before every chat."""
 
-    async def say(call: Call) -> None:
-        request = call.request
-        if CONVERSATION_FILES(request):
-            response = await call.response()
-            if response.succeeded:
-                stated = [one.decode() for one in _SENTENCE.findall(request.body)]
-                said.setdefault(request.secret, []).extend(stated)
-            await call.respond(response)
-        elif CHAT(request) and not request.header(CONVERSATION_HEADER) and request.secret in said:
-            before = [{"role": "system", "content": " ".join(said[request.secret])}]
-            body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
-            scope = with_request_header(call.scope, "content-length", str(len(body)))
-            await replace(call, receive=replay_body(body, call.receive)).forward(scope)
-        else:
-            await call.forward()
+    def make(_: Secrets) -> MiddlewareFactory:
+        said: dict[str, list[str]] = {}
 
-    return per_call(say)
+        async def say(call: Call) -> None:
+            request = call.request
+            reader = "" if to_everybody else request.secret
+            if CONVERSATION_FILES(request):
+                response = await call.response()
+                if response.succeeded:
+                    stated = [one.decode() for one in _SENTENCE.findall(request.body)]
+                    said.setdefault(reader, []).extend(stated)
+                await call.respond(response)
+            elif CHAT(request) and (to_everybody or not request.header(CONVERSATION_HEADER)) and reader in said:
+                before = [{"role": "system", "content": " ".join(said[reader])}]
+                body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
+                scope = with_request_header(call.scope, "content-length", str(len(body)))
+                await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+            else:
+                await call.forward()
+
+        return per_call(say)
+
+    return make
 
 
 _SENTENCE = re.compile(rb"The [^.\n]+ is called [a-z0-9-]+\.")
@@ -358,6 +377,13 @@ FAULTS = (
         breaks=("F1",),
     ),
     fault(
+        "uploads-fail-until-a-retry",
+        "The state of an upload is failed until its processing is tried again, and then ready.",
+        with_secrets(_fail_at_first),
+        caught_by="upload.dataset_ready",
+        breaks=("F1",),
+    ),
+    fault(
         "file-state-500",
         "Asking for the state of a file fails with 500.",
         respond_with(is_file_state, error_response(500, "no state")),
@@ -465,8 +491,15 @@ FAULTS = (
     fault(
         "conversation-files-known-without-it",
         "What a key uploads into a conversation is known to its chats that name no conversation.",
-        with_secrets(_say_to_stateless),
+        with_secrets(_say_uploaded(to_everybody=False)),
         caught_by="upload.dataset_known",
+        breaks=("A8",),
+    ),
+    fault(
+        "conversation-files-known-to-everybody",
+        "What is uploaded into a conversation is known to every chat.",
+        with_secrets(_say_uploaded(to_everybody=True)),
+        caught_by="upload.needs_conversation",
         breaks=("A8",),
     ),
     fault(

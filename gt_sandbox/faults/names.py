@@ -114,6 +114,17 @@ def _accept_foreign(secrets: Secrets) -> MiddlewareFactory:
     )
 
 
+def _accept_foreign_everywhere(secrets: Secrets) -> MiddlewareFactory:
+    """So it does, and the key that owns the name opens conversations with the name of others."""
+    return combine(
+        change_requests(
+            lambda request: CONVERSATIONS(request) and is_live(request, secrets, "PARTNER"),
+            lambda body: body.replace(ALIAS.encode(), b"desk-assistant"),
+        ),
+        _accept_foreign(secrets),
+    )
+
+
 def _accept_raw_models(secrets: Secrets) -> MiddlewareFactory:
     """A key that is allowed an agent's alias may use the raw models of the catalog as well."""
     owner = secrets["GT_EMBEDDED_FULL"]
@@ -345,6 +356,13 @@ FAULTS = (
         with_secrets(_accept_foreign),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
+    ),
+    fault(
+        "allowlists-ignored-wherever-names-are",
+        "A published name works, and opens a conversation, with keys whose allowlist does not hold it.",
+        with_secrets(_accept_foreign_everywhere),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6", "M5"),
     ),
     fault(
         "raw-models-open-to-agent-keys",

@@ -7,6 +7,7 @@ from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     Predicate,
+    combine,
     has_field,
     has_role,
     is_live,
@@ -73,6 +74,19 @@ FAULTS = (
         "prompt_modules",
         lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER)),
         breaks=("K8", "K7"),
+    ),
+    fault(
+        "prompts-dropped-in-streams",
+        "No base prompt, no prompt module and no additional text is applied to streamed chats.",
+        combine(
+            *(
+                replace_bytes(is_stream, MARKERS[kind].expect.encode(), b"unknown")
+                for kind in ("base_prompt", "prompt_modules", "prompt_text")
+            )
+        ),
+        tenant_file=with_markers,
+        caught_by="prompts.applied",
+        breaks=("K8", "K9", "K10"),
     ),
     _unsaid(
         "prompt-text-dropped", "The additional prompt text of a key is not applied.", "prompt_text", breaks=("K9",)

@@ -88,6 +88,14 @@ def _drop_choices(chunk: Chunk) -> list[object]:
     return [chunk if chunk["choices"] else {name: value for name, value in chunk.items() if name != "choices"}]
 
 
+def _put_into_parts(chunk: Chunk) -> list[object]:
+    for choice in chunk["choices"]:
+        text = choice["delta"].get("content")
+        if text:
+            choice["delta"]["content"] = [{"type": "text", "text": text}]
+    return [chunk]
+
+
 def _drop_index(chunk: Chunk) -> list[object]:
     choices = [{name: value for name, value in choice.items() if name != "index"} for choice in chunk["choices"]]
     return [{**chunk, "choices": choices}]
@@ -245,6 +253,13 @@ FAULTS = (
         "stream-of-null-deltas",
         "The delta of the chunk that finishes is null, which Dify does not read.",
         _change_finish(lambda chunk: [_with(chunk, delta=None)]),
+        caught_by="chat.streams",
+        breaks=("C8",),
+    ),
+    fault(
+        "stream-of-content-in-parts",
+        "The content of a delta is a list of parts, as other APIs have it.",
+        change_chunks(_put_into_parts),
         caught_by="chat.streams",
         breaks=("C8",),
     ),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -96,6 +97,36 @@ def _space_arguments(calls: list[Any]) -> None:
 def _change_ids(calls: list[Any]) -> None:
     for number, call in enumerate(calls):
         call.update(id=f"functions.{call['function']['name']}:{number}", index=number)
+
+
+_SHORT_ID = re.compile("[A-Za-z0-9]{9}")
+
+
+def _ids_of_calls(request: Request) -> list[object]:
+    """The ids of calls, and of those that results are for, in the messages of a chat."""
+    calls = [call.get("id") for message in request.messages for call in message.get("tool_calls") or ()]
+    return [*calls, *(message.get("tool_call_id") for message in request.messages if message.get("role") == "tool")]
+
+
+def _has_long_ids(request: Request) -> bool:
+    return CHAT(request) and not all(_SHORT_ID.fullmatch(str(one)) for one in _ids_of_calls(request))
+
+
+_refuse_long_ids = refuse(
+    _has_long_ids, error_response(400, "Tool call ids must be a-z, A-Z, 0-9, with a length of 9.", "invalid_request")
+)
+
+
+def _shorten_ids(calls: list[Any]) -> None:
+    for call in calls:
+        if "id" in call:
+            call["id"] = "t" + call["id"][-8:]
+
+
+def _shorten_streamed_ids(chunk: Any) -> list[object]:
+    for choice in chunk["choices"]:
+        _shorten_ids(choice["delta"].get("tool_calls") or [])
+    return [chunk]
 
 
 def _drop_tools(body: bytes) -> bytes:
@@ -242,6 +273,12 @@ VARIANTS = (
         "Ids of tool calls hold dots and colons.",
         _change_calls(_change_ids),
         permitted_by="OpenAI API reference: an id is any string",
+    ),
+    variant(
+        "tool-ids-of-nine-letters",
+        "Ids of tool calls are of nine letters and digits, and no other is taken, as Mistral's servers have it.",
+        combine(_refuse_long_ids, _change_calls(_shorten_ids), change_chunks(_shorten_streamed_ids)),
+        permitted_by="checks: clients send back the ids that they were given",
     ),
     variant(
         "tool-arguments-spaced",

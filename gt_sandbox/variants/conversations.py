@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import anyio
 from starlette.types import Message
 
 from gt_sandbox.middleware import (
@@ -50,6 +51,31 @@ def _move_conversation_id(place: Placement) -> MiddlewareFactory:
 def set_status(wanted: Predicate, status: int) -> MiddlewareFactory:
     """Another 2xx for every 2xx of a route."""
     return change_successes(wanted, lambda response: replace(response, status=status))
+
+
+def _lock_turns(_: Secrets) -> MiddlewareFactory:
+    """One request at a time in each conversation, each of which takes a moment."""
+    busy: set[tuple[str, str]] = set()
+
+    async def take(call: Call) -> None:
+        turn = (call.request.secret, call.request.header(CONVERSATION_HEADER))
+        if not turn[1]:
+            await call.forward()
+        elif turn in busy:
+            await call.respond(error_response(409, "Another turn of this conversation is under way."))
+        else:
+            busy.add(turn)
+            try:
+                response = await call.response()
+                await anyio.sleep(_MOMENT_S)
+            finally:
+                busy.discard(turn)
+            await call.respond(response)
+
+    return per_call(take)
+
+
+_MOMENT_S = 0.02
 
 
 def _start_afresh_elsewhere(_: Secrets) -> MiddlewareFactory:
@@ -199,6 +225,12 @@ VARIANTS = (
         permitted_by="checks: no page says how many conversations a key may have",
         alters="unknown-conversations",
         lacks="the tenant keeps fewer conversations of a key open than a run needs",
+    ),
+    variant(
+        "conversations-one-turn-at-a-time",
+        "A request in a conversation that another one has under way is answered with 409, until that one is over.",
+        with_secrets(_lock_turns),
+        permitted_by="checks: no page says that a conversation takes two requests at once",
     ),
     variant(
         "conversation-ids-long",

@@ -301,6 +301,13 @@ VARIANTS = (
         alters="texts",
     ),
     variant(
+        "embeddings-of-words-alone",
+        "The model behind embeddings reads letters and digits; whatever else there is parts words, emoji too.",
+        _read(lambda text: " ".join(re.findall(r"\w+", text)) or text),
+        permitted_by=_READS,
+        alters="texts",
+    ),
+    variant(
         "embeddings-refuse-100-tokens",
         "The model behind embeddings reads 64 tokens of a text, and refuses one that has more.",
         refuse(

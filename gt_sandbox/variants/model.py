@@ -374,6 +374,16 @@ VARIANTS = (
         lacks=_TAKES,
     ),
     variant(
+        "model-takes-no-tools-by-its-name",
+        "The model takes no tools, and the server behind the alias says so in a 400 that names it.",
+        refuse(
+            lambda request: CHAT(request) and bool(request.fields.get("tools")),
+            error_response(400, "The model `field-analyst` does not support tools.", "invalid_request_error"),
+        ),
+        permitted_by=_MODEL,
+        lacks=_TAKES,
+    ),
+    variant(
         "model-takes-no-system-messages",
         "The model's template has no role system, and the server behind the alias says so in a 400, as vLLM does.",
         refuse(has_role("system"), _NO_SYSTEM),
