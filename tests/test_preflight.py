@@ -110,9 +110,9 @@ WORDS: dict[str, tuple[Response | Reply, str, str]] = {
     },
     **{
         f"an error of {status}": (refusal(status), f"HTTP {status}", "the feature flag gtApiEnabled")
-        for status in (400, 404)
+        for status in (400, 404, 499)
     },
-    "an error that an API has": (refusal(499), "HTTP 499", "accept what SDKs send: it answers HTTP 499"),
+    "an objection": (refusal(406), "HTTP 406", "accept what SDKs send: it answers HTTP 406"),
     **{
         f"an error of {status}": (refusal(status), f"HTTP {status}", "The tenant fails at whatever the key")
         for status in (500, 501, 505)

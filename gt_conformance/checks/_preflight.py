@@ -29,8 +29,8 @@ from gt_conformance.vocabulary import Actor, Purpose
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
 """What a dead key is refused with: no page says which of the two."""
-_NO_API = frozenset({400, 402, 404, 405, 409, 410, 421})
-"""What a host answers that is another one's, or where the API is not: 400 and 421 for a name that it does not know."""
+_OBJECTS = frozenset({406, 411, 412, 413, 415, 417, 422, 426, 428, 431, 451})
+"""What objects to a request, and is no host's where the API is not."""
 _FAILS = 500
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
@@ -269,7 +269,7 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
 def _remedy_unserved(probe: Probe, response: Response) -> str:
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
-    if response.status not in _NO_API:  # an API answers, and says what it objects to
+    if response.status in _OBJECTS:  # an API answers, and says what it objects to
         return f"Have the tenant, and every gateway before it, accept what SDKs send: it answers {describe(response)}."
     if parts.path != _USUAL_PATH:
         return f"Check the path in base_url, {parts.path or '/'}: the tenant's API is usually at {usual}."

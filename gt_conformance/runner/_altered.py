@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import Violation, finding_of
 from gt_conformance.exchange import Exchange, NotJson
 from gt_conformance.runner._mixing import route_of
-from gt_conformance.runner._outage import CUT, UNSTEADY, words_of
+from gt_conformance.runner._outage import CUT, UNSTEADY, is_cut, words_of
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
@@ -148,7 +148,7 @@ def _cut_short(found: _Found) -> dict[str, Cause]:
     known = [
         (item, one)
         for item, one in found
-        if item.finding in _MEDIA_CUT or (item.finding.startswith(_BODY) and words_of(one) == CUT)
+        if item.finding in _MEDIA_CUT or (item.finding.startswith(_BODY) and is_cut(one) and words_of(one) == CUT)
     ]
     places = _routes(known)
     if len(places) < _CUT_ALIKE:

@@ -184,7 +184,7 @@ class Outage:
         )
         if cause := next(unsteady, None):
             return cause.finding
-        failed = (one for one in found if _ended(one) and (not _succeeded(one) or _is_cut(one)))
+        failed = (one for one in found if _ended(one) and (not _succeeded(one) or is_cut(one)))
         causes = (self.causes.get((words_of(one), _place(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
@@ -523,7 +523,7 @@ def _succeeded(exchange: Exchange) -> bool:
 
 def _fails(exchange: Exchange) -> bool:
     """Whether it is a failure that may come now and then: as above, a key not taken, a body cut short, a web page."""
-    return is_failure(exchange) or _is_key_refused(exchange) or _is_cut(exchange) or _is_page(exchange)
+    return is_failure(exchange) or _is_key_refused(exchange) or is_cut(exchange) or _is_page(exchange)
 
 
 def _goes_wrong(exchange: Exchange) -> bool:
@@ -546,7 +546,7 @@ def _is_page(exchange: Exchange) -> bool:
     return response is not None and response.succeeded and response.looks_like_html
 
 
-def _is_cut(exchange: Exchange) -> bool:
+def is_cut(exchange: Exchange) -> bool:
     """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
 
     A stream breaks off within an event, without a sign that it is whole, or with an error. Where a refusal is due, a
