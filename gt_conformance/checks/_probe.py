@@ -32,6 +32,7 @@ from gt_conformance.checks._wording import (
     finding_of,
     format_status,
     is_beyond_context,
+    is_filtered,
     join_path,
     lets_in,
     names_model_as_cause,
@@ -537,6 +538,14 @@ class Probe:
         is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
         if is_chat and is_beyond_context(response):
             self.block(*BEYOND_CONTEXT)
+            return True
+        if is_chat and is_filtered(response):
+            self.block(
+                f"a content filter refuses a harmless prompt: {describe(response)}",
+                "Publish the alias with filter settings, or with prompt modules, that let a harmless question through.",
+                cause="filtered",
+                exchange=exchange,
+            )
             return True
         if is_chat and names_model_as_cause(response):
             alias = exchange.request.fields.get("model")

@@ -188,6 +188,17 @@ A refusal that speaks of the request alone is the tenant's: it does not say that
 _LACKS = frozenset({400, 404, 422, 501})
 
 
+def is_filtered(response: Response) -> bool:
+    """Whether a prompt is refused by a content filter, which says so by its code, as Azure's and OpenAI's do."""
+    if response.status not in _FILTERS or response.looks_like_html:
+        return False
+    return _SAYS_FILTERED.search(response.plain[:_LONGEST_REFUSAL]) is not None
+
+
+_FILTERS = frozenset({400, 403, 422})
+_SAYS_FILTERED = re.compile(r"\"code\"\s*:\s*\"(?:content_filter|content_policy_violation)\"")
+
+
 def names_model_as_cause(response: Response) -> bool:
     """Whether a chat is refused because the model behind the alias does not take a part of it, in so many words."""
     if response.status not in _LACKS or response.looks_like_html:

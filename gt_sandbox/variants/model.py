@@ -454,6 +454,17 @@ VARIANTS = (
         alters="finish",
     ),
     variant(
+        "prompts-filtered-with-400",
+        "A content filter before the model refuses some prompts with a 400 and its code, as Azure's does.",
+        refuse(
+            lambda request: CHAT(request) and "code word" in _asked(request),
+            error_response(400, "The response was filtered: see the content management policy.", code="content_filter"),
+        ),
+        permitted_by="GT API reference: prompt guardrail modules apply on the server",
+        lacks="content filter",
+        alters="finish",
+    ),
+    variant(
         "model-cuts-words",
         "The model's own token limit cuts off what it says within a word, before a letter beyond ASCII.",
         change_answers(is_any, _cut_letter),
