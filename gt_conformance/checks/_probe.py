@@ -535,26 +535,9 @@ class Probe:
                 exchange=exchange,
             )
             return True
-        is_chat = exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
-        if is_chat and is_beyond_context(response):
-            self.block(*BEYOND_CONTEXT)
-            return True
-        if is_chat and is_filtered(response):
-            self.block(
-                f"a content filter refuses a harmless prompt: {describe(response)}",
-                "Publish the alias with filter settings, or with prompt modules, that let a harmless question through.",
-                cause="filtered",
-                exchange=exchange,
-            )
-            return True
-        if is_chat and names_model_as_cause(response):
-            alias = exchange.request.fields.get("model")
-            self.block(
-                f"the model behind {alias} does not take what clients send: {describe(response)}",
-                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or "
-                "have the tenant translate what this model takes in another form.",
-                cause=f"ability {alias}",
-            )
+        if exchange.request.path.endswith(Route.CHAT.path.removeprefix("/v1")) and self._refused_by_model(
+            exchange, response
+        ):
             return True
         unable = names_the_right(response) or says_unable(response)
         if modality is not None and not self.tenant.declares(modality) and unable:
@@ -574,6 +557,29 @@ class Probe:
             f"Declare {undeclared} of the key {key} in the tenant file, or use a key that has the right.",
             cause=f"undeclared {key}",
         )
+        return True
+
+    def _refused_by_model(self, exchange: Exchange, response: Response) -> bool:
+        """Whether a chat is more than its model, or the filter before it, takes; then that is recorded as a blocker."""
+        alias = exchange.request.fields.get("model")
+        if is_beyond_context(response):
+            self.block(*BEYOND_CONTEXT)
+        elif is_filtered(response):
+            self.block(
+                f"a content filter refuses a harmless prompt: {describe(response)}",
+                "Publish the alias with filter settings, or with prompt modules, that let a harmless question through.",
+                cause="filtered",
+                exchange=exchange,
+            )
+        elif names_model_as_cause(response):
+            self.block(
+                f"the model behind {alias} does not take what clients send: {describe(response)}",
+                f"Publish the alias {alias} with a model that takes it, choose another alias for these clients, or "
+                "have the tenant translate what this model takes in another form.",
+                cause=f"ability {alias}",
+            )
+        else:
+            return False
         return True
 
     def _undeclared(self, request: Request, modality: Modality | None) -> str | None:
