@@ -523,7 +523,7 @@ FAULTS = (
         "The state of a file is returned to whoever asks for its id, with a key or without.",
         act_as_owner(_file_by_id, anybody=True),
         caught_by="key.required",
-        breaks=("A1", "F4"),
+        breaks=("A1",),
     ),
     fault(
         "conversations-take-files-of-anybody",

@@ -181,7 +181,7 @@ FAULTS = (
         "An upload key without the right uploads into conversations all the same; its dataset is another one.",
         tenant_file=_with_linked_keys_of_partner,
         caught_by="key.scope_enforced",
-        breaks=("K18", "U2"),
+        breaks=("U2",),
     ),
     fault(
         "dead-keys-work",
