@@ -273,12 +273,14 @@ VARIANTS = (
         "Ids of tool calls hold dots and colons.",
         _change_calls(_change_ids),
         permitted_by="OpenAI API reference: an id is any string",
+        alters="tool-ids",
     ),
     variant(
         "tool-ids-of-nine-letters",
         "Ids of tool calls are of nine letters and digits, and no other is taken, as Mistral's servers have it.",
         combine(_refuse_long_ids, _change_calls(_shorten_ids), change_chunks(_shorten_streamed_ids)),
         permitted_by="checks: clients send back the ids that they were given",
+        alters="tool-ids",
     ),
     variant(
         "tool-arguments-spaced",
