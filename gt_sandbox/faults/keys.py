@@ -156,7 +156,32 @@ def _echo_in_stream(request: Request, response: Response) -> Response:
     return response.with_body(f": {request.secret}\n\n".encode() + response.body)
 
 
+def _with_linked_keys_of_partner(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keys that PARTNER is linked to are declared too; its upload key without a right that the tenant gives it."""
+    alias, dataset = "desk-assistant", "partner-briefs"
+    chat = {"purpose": "inference", "scopes": ["inference:chat"], "models": [alias]}
+    upload = {"purpose": "upload", "scopes": ["datasets:write"], "datasets": [dataset], "conversation_uploads": False}
+    keys = {
+        **document["keys"],
+        "partner-chat": {"secret_env": "GT_EMBEDDED_PARTNER_CHAT", **chat},
+        "partner-upload": {"secret_env": "GT_EMBEDDED_PARTNER_UPLOAD", **upload},
+        "partner": {
+            "secret_env": "GT_EMBEDDED_PARTNER",
+            "purpose": "conversation",
+            "inherits": ["partner-chat", "partner-upload"],
+        },
+    }
+    return {**document, "keys": keys}
+
+
 FAULTS = (
+    fault(
+        "conversation-uploads-of-upload-keys-without-the-right",
+        "An upload key without the right uploads into conversations all the same; its dataset is another one.",
+        tenant_file=_with_linked_keys_of_partner,
+        caught_by="key.scope_enforced",
+        breaks=("K18", "U2"),
+    ),
     fault(
         "dead-keys-work",
         "The tenant's cache of keys holds revoked keys and retired secrets for ever.",
