@@ -14,7 +14,7 @@ from typing import Any
 from gt_conformance.checks import KNOWN_ROUTE, Violation, finding_of, normalized_reason, place_asked, without_ids
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runner._outage import UNSTEADY, is_failure
-from gt_conformance.runner._result import CheckResult
+from gt_conformance.runner._result import CheckResult, renamed_in
 from gt_conformance.together import together
 
 _SEVERAL = 2
@@ -48,6 +48,7 @@ class _Difference:
 
     has: Form
     lacks: Form
+    text: str
 
     def is_in(self, form: Form) -> bool:
         """Whether a form is wrong in this way."""
@@ -68,10 +69,7 @@ class Changed:
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what is wrong in such a way under that finding, and what rests on it because of that."""
         violations = tuple(map(self._amend, result.violations))
-        blockers = tuple(
-            replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
-        )
-        return result.amended(violations, blockers)
+        return result.amended(violations, renamed_in(result.blockers, self.renamed))
 
     def explains(self, violation: Violation) -> bool:
         """Whether the answer that a violation rests on is wrong in such a way."""
@@ -97,23 +95,22 @@ async def find_changed(
     proofs = {item.exchange: item for item in found if _form_of_proof(item, exchanges) is not None}
     if not proofs:
         return None
-    differences: list[_Difference] = []
-    texts: list[str] = []
     good = _answered_well(proofs, exchanges)
-    for one, again in zip(good, await together(send_again(one, 0) for one in good), strict=True):
-        _compare(one, again, differences, texts)
+    again = await together(send_again(one, 0) for one in good)
+    compared = [_compare(one, other) for one, other in zip(good, again, strict=True)]
     for one in _answered_wrong(proofs, exchanges):
         for number in range(_TIMES):
-            again = await send_again(one, number)
-            if _compare(again, one, differences, texts):
+            compared.append(_compare(await send_again(one, number), one))
+            if compared[-1] is not None:
                 break
+    differences = [one for one in compared if one is not None]
     changed = Changed(differences, exchanges, _FINDING, "", {})
     explained = [item for item in found if changed.explains(item)]
     if not explained or _is_of_states(explained, exchanges):
         return None
     remedy = (
         "Find what changed while the run was under way, or which instance differs from the others (a deployment, a "
-        f"restart, a backend): {texts[0]}. Then run again."
+        f"restart, a backend): {differences[0].text}. Then run again."
     )
     outage = next((item for item in explained if item.finding.startswith(_OUTAGE)), None)
     if outage is not None:  # what fails from some time on has its words already
@@ -133,21 +130,20 @@ def _asks_for_state(request: Request) -> bool:
     return request.method == "GET" and not request.path.endswith(KNOWN_ROUTE)
 
 
-def _compare(good: Exchange, wrong: Exchange, differences: list[_Difference], texts: list[str]) -> bool:
-    """Whether both answers to a request differ in form; how they do is added to what is known."""
+def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
+    """How both answers to a request differ in form; None where they do not, or where that says nothing."""
     here, there = _form(good), _form(wrong)
     if here is None or there is None or here == there or good.response is None or not good.response.succeeded:
-        return False
+        return None
     if wrong.response is not None and wrong.response.status in _OF_KEYS:
-        return False
-    differences.append(_Difference(there - here, here - there))
+        return None
     first, second = sorted((good, wrong), key=lambda one: one.started_ms or 0.0)
     asked = f"{good.request.method} {without_ids(good.request.path)}"
-    texts.append(
+    text = (
         f"{asked} got {_describe(first, second)} at one time, and {_describe(second, first)} when the same request was "
         "sent again"
     )
-    return True
+    return _Difference(there - here, here - there, text)
 
 
 def _answered_well(proofs: Mapping[str | None, Violation], exchanges: Mapping[str, Exchange]) -> Sequence[Exchange]:

@@ -1,6 +1,6 @@
 """What a check came to: a frozen value, redacted, safe to show anywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Advisory, Check, CheckCall, Probe, Remark, Violation
@@ -156,6 +156,11 @@ class CheckResult:
             severity=check.severity,
             usable=False,
         )
+
+
+def renamed_in(blockers: Iterable[Blocker], renamed: Mapping[str, str]) -> tuple[Blocker, ...]:
+    """The blockers, each because of what the finding that it rests on became, where it became another one."""
+    return tuple(replace(item, because=renamed.get(item.because, item.because)) for item in blockers)
 
 
 def _reason(violations: list[Violation], blockers: list[Blocker]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from gt_conformance.checks import NEAR, Violation, cosine, finding_of, in_order, requests
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.runner._mixing import Mixing, route_of
-from gt_conformance.runner._result import CheckResult
+from gt_conformance.runner._result import CheckResult, renamed_in
 
 _REQUESTS, _AGAIN = 6, 3
 """So many requests of a route are sent again, so often each; none of them creates anything."""
@@ -89,10 +89,7 @@ class Unsteady:
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what is wrong in answers of these routes under that finding, and what rests on them."""
         violations = tuple(map(self._amend, result.violations))
-        blockers = tuple(
-            replace(item, because=self.renamed.get(item.because, item.because)) for item in result.blockers
-        )
-        return result.amended(violations, blockers)
+        return result.amended(violations, renamed_in(result.blockers, self.renamed))
 
     def _amend(self, violation: Violation) -> Violation:
         exchange = _proof(violation, self.exchanges)
