@@ -44,7 +44,7 @@ _TRUSTED: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("with another method in X-HTTP-Method-Override", (("X-HTTP-Method-Override", "HEAD"),)),
 )
 """Headers that open nothing, in words. They are sent together, and alone only where that let somebody in."""
-_OF_ONE = "for one name alone"
+_OF_ONE = "for the details of one model"
 """OpenAI's GET /v1/models/{model}: no page names it, but many servers have it, and it needs a key as well."""
 _NO_TOKEN = ("with Bearer and no key after it", (("Authorization", "Bearer"),))
 _DEFAULT_KEY = ("with LiteLLM's example key sk-1234", (("Authorization", "Bearer sk-1234"),))
