@@ -10,7 +10,7 @@ from itertools import combinations, product
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._check import MINIMAL, Context, Parameters, check, native
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
@@ -46,6 +46,11 @@ _TOKEN_IDS = [[9906, 1917], [791, 47325]]
 def _profiles(context: Context) -> list[EmbeddingsProfile]:
     """How the runbook's clients embed; a plain client where none was measured."""
     return [client.embeddings for client in context.clients if client.embeddings] or [EmbeddingsProfile()]
+
+
+def _one_text(_: Context) -> Iterator[Parameters]:
+    """One text in the plainest request: each row's key asks for it, and one key for what clients send beyond it."""
+    yield MINIMAL
 
 
 def _shapes(context: Context) -> Iterator[Parameters]:
@@ -91,7 +96,10 @@ def _token_id_shapes(context: Context) -> Iterator[Parameters]:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.EMBEDDINGS,
-    rows=native(Route.EMBEDDINGS, parameters=_shapes),
+    rows=(
+        native(Route.EMBEDDINGS, parameters=_one_text),
+        native(Route.EMBEDDINGS, parameters=_shapes, any_key=True),
+    ),
     shows=(Fact.SCOPE_EMBED,),
 )
 async def batch(probe: Probe) -> None:
@@ -127,8 +135,12 @@ async def _expect_vectors(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     alike = cosine(first, again)
-    if probe.must(
-        alike > _SAME or (alike > NEAR and alike > cosine(first, other)),
+    single = await _vector_alone(probe)
+    same = alike > _SAME or (alike > NEAR and alike > cosine(first, other))
+    if not same and probe.parameters.string and _is_same(first, single):
+        _fail_string(probe, f"cosine {alike:.4f}", exchange)
+    elif probe.must(
+        same,
         f"the same text gives the same vector (cosine over {_SAME})",
         f"cosine {alike:.4f}",
         exchange,
@@ -143,7 +155,12 @@ async def _expect_vectors(probe: Probe) -> None:
         )
     probe.should(alike > _SAME, f"the same text should get the same vector each time: cosine {alike:.4f}", exchange)
     probe.stop_if_failed()
-    await _expect_as_alone(probe, first, least_cosine(first, again, _SAME), exchange)
+    await _expect_as_alone(probe, first, single, least_cosine(first, again, _SAME), exchange)
+
+
+def _fail_string(probe: Probe, found: str, exchange: Exchange) -> None:
+    expected = "a text embeds as a string as it does in a list"
+    probe.fail(expected, found, exchange, remedy=_BY_ONE_MODEL, cause="embeddings:string")
 
 
 async def _require_form(probe: Probe, *, holds: bool) -> None:
@@ -152,18 +169,19 @@ async def _require_form(probe: Probe, *, holds: bool) -> None:
         await probe.require_like("embeddings.base64", conforming=True)
 
 
-async def _expect_as_alone(probe: Probe, first: Sequence[float], least: float, exchange: Exchange) -> None:
+async def _expect_as_alone(
+    probe: Probe, first: Sequence[float], single: Sequence[float], least: float, exchange: Exchange
+) -> None:
     """The first text embeds as it did by itself, in the plain request on which this check rests, if it did.
 
     ``least`` is the cosine that two vectors of one text have at least by this model.
     """
-    single = await _vector_alone(probe)
     if not single:
         return
     if len(single) != len(first):
         found = f"{len(single)} dimensions by itself, {len(first)} among others"
     else:
-        found = f"cosine {cosine(single, first):.4f}, lengths {math.hypot(*single):.3g} and {math.hypot(*first):.3g}"
+        found = _told_apart(single, first)
     alike = len(single) == len(first) and _agree(single, first, least)
     await _require_form(probe, holds=alike)
     probe.must(
@@ -202,7 +220,9 @@ async def _vector_alone(probe: Probe) -> list[float]:
 )
 async def base64(probe: Probe) -> None:
     """The base64 answer decodes to float32 of the same length and values as the float answer."""
-    (encoded, exchange), (plain, _) = await together(_vectors(probe, form) for form in ("base64", "float"))
+    (encoded, exchange), (plain, _), ([alone], by_itself) = await together(
+        (_vectors(probe, _BASE64), _vectors(probe, "float"), _vector_of_string(probe, _BASE64))
+    )
     least = min(least_cosine(form[0], form[-1], _SAME) for form in (encoded, plain))
     for number, (one, other) in enumerate(zip(encoded, plain, strict=True)):
         same_length = probe.must(
@@ -214,6 +234,23 @@ async def base64(probe: Probe) -> None:
         if same_length:
             same = _agree(one, other, least)
             probe.must(same, "base64 and float give the same values", f"input {number} differs", exchange)
+    probe.stop_if_failed()
+    if len(alone) != len(encoded[0]):
+        _fail_string(probe, f"{len(alone)} values as a string, {len(encoded[0])} in a list", by_itself)
+    elif not _agree(alone, encoded[0], least):
+        _fail_string(probe, _told_apart(alone, encoded[0]), by_itself)
+    for where in (exchange, by_itself):
+        _expect_base64(probe, where)
+
+
+async def _vector_of_string(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
+    """The first text as a string, which is how SDKs embed a question, not in a list."""
+    exchange = await probe.send(_request(probe, _texts(probe)[0], encoding_format))
+    return _decoded(probe, exchange, 1), exchange
+
+
+def _expect_base64(probe: Probe, exchange: Exchange) -> None:
+    """As base64 was asked for: what else comes, some clients read wrong."""
     body = exchange.response.json() if exchange.response else {}
     as_asked = all(isinstance(item["embedding"], str) for item in body["data"])
     if _BASE64 in probe.parameters.needs:
@@ -511,7 +548,10 @@ _SHORT = _WHOLE - len(_BEGIN_ALIKE)
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
-    rows=native(Route.EMBEDDINGS, parameters=_published_shapes),
+    rows=(
+        native(Route.EMBEDDINGS, parameters=_one_text),
+        native(Route.EMBEDDINGS, parameters=_published_shapes, any_key=True),
+    ),
 )
 async def model_is_published(probe: Probe) -> None:
     """`model` in the answer is on the key's allowlist."""
@@ -591,6 +631,11 @@ def _expect_form(probe: Probe, exchange: Exchange, items: Sequence[Mapping[str, 
             remedy="Have the tenant give vectors as numbers unless encoding_format is base64.",
             cause="embeddings:unasked base64",
         )
+
+
+def _told_apart(one: Sequence[float], other: Sequence[float]) -> str:
+    """By which figures two vectors of one length differ."""
+    return f"cosine {cosine(one, other):.4f}, lengths {math.hypot(*one):.3g} and {math.hypot(*other):.3g}"
 
 
 def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -42,6 +42,14 @@ def _names_no_encoding(request: Request) -> bool:
     return EMBEDDINGS(request) and bool(request.fields) and "encoding_format" not in request.fields
 
 
+def _gives_a_string(request: Request) -> bool:
+    return EMBEDDINGS(request) and isinstance(request.fields.get("input"), str)
+
+
+def _asks_for_base64_of_a_string(request: Request) -> bool:
+    return _asks_for_base64(request) and _gives_a_string(request)
+
+
 def _ask_for_base64(body: bytes) -> bytes:
     return json.dumps({**json.loads(body), "encoding_format": "base64"}).encode()
 
@@ -391,6 +399,27 @@ FAULTS = (
         change_json(EMBEDDINGS, _unpack),
         caught_by="embeddings.base64",
         breaks=("E4",),
+    ),
+    fault(
+        "base64-of-a-string-as-floats",
+        "A string by itself embeds as floats where base64 is asked for, as LangChain.js asks for a question's vector.",
+        change_json(_asks_for_base64_of_a_string, _unpack),
+        caught_by="embeddings.base64",
+        breaks=("E4",),
+    ),
+    fault(
+        "base64-of-a-string-refused",
+        "A string by itself is refused where base64 is asked for, which is what OpenAI's SDKs send for one text.",
+        respond_with(_asks_for_base64_of_a_string, error_response(400, "input must be a list.")),
+        caught_by="embeddings.base64",
+        breaks=("E3",),
+    ),
+    fault(
+        "embeddings-of-strings-by-another-model",
+        "A text that is given as a string gets another vector than in a list: another model makes it.",
+        change_vectors(_gives_a_string, lambda vectors: [vector[::-1] for vector in vectors]),
+        caught_by="embeddings.base64",
+        breaks=("E3",),
     ),
     fault(
         "embeddings-not-finite",
