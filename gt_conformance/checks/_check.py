@@ -270,6 +270,11 @@ def _once(_: Context) -> Iterable[Parameters]:
     return (Parameters(),)
 
 
+def plainest(_: Context) -> Iterable[Parameters]:
+    """The plainest request, which each row's key sends; what clients send beyond it, one key may ask for all rows."""
+    return (MINIMAL,)
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows that take a check: those of these routes with this verdict, once for each different parameters.

@@ -19,7 +19,7 @@ from gt_conformance.checks._capability import (
     require_ability,
     said_in,
 )
-from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._check import Context, Parameters, check, native, plainest
 from gt_conformance.checks._completion import (
     PLAIN_NEEDS,
     chat_request,
@@ -80,7 +80,10 @@ def _where_structured(context: Context) -> Iterator[Parameters]:
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     opens=Route.CHAT,
-    rows=native(Route.CHAT, parameters=_shapes),
+    rows=(
+        native(Route.CHAT, parameters=plainest),
+        native(Route.CHAT, parameters=_shapes, any_key=True),
+    ),
     shows=(Fact.SCOPE_CHAT,),
 )
 async def completes(probe: Probe) -> None:
@@ -138,14 +141,27 @@ async def _takes_everything(probe: Probe) -> bool:
 
 def _everything(probe: Probe) -> Request:
     fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
-    *roles, question = _roles(probe)
-    return requests.compressible(plain_chat(probe, [*roles, *_EVERY_FORM, _in_parts(question)], fields=fields))
+    system, question, answer, _ = _roles(probe)
+    answer = {**answer, "content": f"{answer['content']} {_says(probe, _POTTER)}"}
+    told = {"role": "user", "content": _says(probe, _SMITH)}
+    messages = [system, question, answer, *_EVERY_FORM, _in_parts(told, _REMEMBER), _in_parts(_WHO, _ANSWER)]
+    return requests.compressible(plain_chat(probe, messages, fields=fields))
 
 
-def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The same message as clients send it that may add files: in parts, of which the last one says it."""
-    texts = ("Answer this question.", message["content"])
+def _says(probe: Probe, *people: str) -> str:
+    return " ".join(f"The name of the {one} is {fact_of(probe, one)}." for one in people)
+
+
+def _in_parts(message: Mapping[str, Any], other: str) -> dict[str, Any]:
+    """The same message as clients send it that may add files: in parts, beside one that says something else.
+
+    What asks comes last, what tells comes first: neither the first part nor the last is all that is needed.
+    """
+    texts = [message["content"], other] if other == _REMEMBER else [other, message["content"]]
     return {**message, "content": [{"type": "text", "text": text} for text in texts]}
+
+
+_ANSWER, _REMEMBER = "Answer this question.", "Keep it in mind."
 
 
 @check(
@@ -162,41 +178,48 @@ def _in_parts(message: Mapping[str, Any]) -> dict[str, Any]:
 async def roles(probe: Probe) -> None:
     """System + user + assistant + user completes with 2xx, where the answer may be compressed as well.
 
-    With every other form in one chat; where that does not complete, alone. An accented word comes back as it is, and
-    the answer comes in one piece, as `stream: false` says. What the system message says is known, in a stream too.
+    With every other form in one chat, where that completes; alone, plain and streamed. An accented word comes back as
+    it is, and the answer comes in one piece, as `stream: false` says. What the system message says is known each time.
     """
-    streamed = plain_chat(probe, _roles(probe), fields={"stream": True})
-    whole, _ = await probe.send_all([_everything(probe), streamed])
+    plain, streamed = (plain_chat(probe, _roles(probe), fields=fields) for fields in ({}, {"stream": True}))
+    whole, *_ = await probe.send_all([_everything(probe), plain, streamed])
     if not await _takes_everything(probe):
         request = requests.compressible(plain_chat(probe, _roles(probe, ACCENTED), fields=_IN_ONE_PIECE))
         whole, _ = await complete(probe, request, "a chat with system, user and assistant messages completes")
-    streamed_answer = await ask_again(probe, streamed)
-    for exchange in (whole, streamed_answer):
+    alone = [await ask_again(probe, request) for request in (plain, streamed)]
+    for exchange in (whole, *alone):
         said = said_in(exchange.response)
-        if exchange is whole or names_fact(said, _name_of_miller(probe)):  # else its pieces are wrong
+        if exchange is whole or names_fact(said, fact_of(probe, _MILLER_IS)):  # else its pieces are wrong
             expect_unspoilt(probe, exchange, said)
         await _expect_system_read(probe, exchange)
     probe.stop_if_failed()
-    if not _names_miller(probe, whole) and _names_miller(probe, streamed_answer):
+    if all(_names(exchange, fact_of(probe, _MILLER_IS)) for exchange in alone):
         await _expect_everything_read(probe, whole)
 
 
-def _names_miller(probe: Probe, exchange: Exchange) -> bool:
-    return not is_answered(exchange.response) or names_fact(said_in(exchange.response), _name_of_miller(probe))
+def _names(exchange: Exchange, fact: str) -> bool:
+    return not is_answered(exchange.response) or names_fact(said_in(exchange.response), fact)
 
 
 async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
-    """The last question is read where it comes in parts, and the first message where many follow it.
+    """The last question is read where it comes in parts, and each message where others come before or after it.
 
     What the same model answers to the same question in one text, and in few messages, it was not asked otherwise.
     """
-    fact = _name_of_miller(probe)
-    system, *between, question = _roles(probe)
-    turns = [{"role": role, "content": text} for role, text in (("user", _SMALL_TALK), ("assistant", "Indeed."))]
+    told_in_it = _PEOPLE if _POTTER in whole.request.body.decode() else (_MILLER_IS,)
+    lost = [fact for fact in (fact_of(probe, one) for one in told_in_it) if not _names(whole, fact)]
+    if not lost:
+        return
+    fact, (system, *_) = lost[0], _roles(probe)
+    said = _says(probe, _SMITH, _POTTER)
+    user, model = {"role": "user", "content": said}, {"role": "assistant", "content": "Indeed."}
+    chatter = {"role": "user", "content": _SMALL_TALK}
     told = {
-        "plain": [system, question],
-        "parts": [system, _in_parts(question)],
-        "many": [system, *between, *turns * _TURNS, question],
+        "plain": [system, user, model, _WHO],
+        "parts": [system, _in_parts(user, _REMEMBER), model, _in_parts(_WHO, _ANSWER)],
+        "row": [system, user, _WHO],
+        "assistant": [system, chatter, {**model, "content": said}, _WHO],
+        "many": [system, user, model, *(chatter, model) * _TURNS, _WHO],
     }
     answers = await together(ask_for(probe, plain_chat(probe, messages), fact) for messages in told.values())
     asked = dict(zip(told, answers, strict=True))
@@ -204,6 +227,8 @@ async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
         return
     for words, promise, remedy in (
         ("parts", "the text of every content part reaches the model", "every text part of a message"),
+        ("row", "each of several user messages in a row reaches the model", "every message of a chat"),
+        ("assistant", "what the assistant said earlier reaches the model", "every message of a chat"),
         ("many", "the first message of a chat reaches the model, however many follow it", "every message of a chat"),
     ):
         if asked[words].answered and not asked[words].knows:
@@ -223,13 +248,16 @@ _TURNS = 5
 
 _IN_ONE_PIECE = {"stream": False}
 """As LangChain and LlamaIndex send it: said, and not left out."""
+_PEOPLE = _MILLER_IS, _SMITH, _POTTER = "miller", "smith", "potter"
+"""Who has a name that the model is asked for: the system says the miller's, a user the smith's, it the potter's."""
+_WHO = {"role": "user", "content": " ".join(f"What is the name of the {one}?" for one in _PEOPLE)}
 _MILLER = "What is the name of the miller?"
 
 
 def _roles(probe: Probe, word: str = LETTERS) -> list[dict[str, Any]]:
     """One message of each role; the last asks for what the first says, with a word beyond ASCII behind it."""
     said = [
-        ("system", f'You answer in a few words. The name of the miller is "{_name_of_miller(probe)} & {word}".'),
+        ("system", f'You answer in a few words. The name of the miller is "{fact_of(probe, _MILLER_IS)} & {word}".'),
         ("user", "What colour is the sky by day?"),
         ("assistant", "Blue."),
         ("user", _MILLER),
@@ -237,16 +265,12 @@ def _roles(probe: Probe, word: str = LETTERS) -> list[dict[str, Any]]:
     return [{"role": role, "content": content} for role, content in said]
 
 
-def _name_of_miller(probe: Probe) -> str:
-    return fact_of(probe, "miller")
-
-
 async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     """The answer names what the system message says, if the model names it where a user says it.
 
     Not to tell what it was told may be the model's way: one that does as a system message says has read it.
     """
-    fact, sent = _name_of_miller(probe), parse_json(exchange.request.body.decode())
+    fact, sent = fact_of(probe, _MILLER_IS), parse_json(exchange.request.body.decode())
     if not is_answered(exchange.response) or names_fact(said_in(exchange.response), fact):
         return
     by_system, *others = sent["messages"]

@@ -12,7 +12,7 @@ from gt_conformance.checks._capability import (
     is_answered,
     is_empty,
 )
-from gt_conformance.checks._check import Context, Parameters, check, native
+from gt_conformance.checks._check import Context, Parameters, check, native, plainest
 from gt_conformance.checks._completion import (
     block_unfinished,
     chat_request,
@@ -55,7 +55,8 @@ def _streamed_shapes(context: Context) -> Iterator[Parameters]:
     severity=Severity.HIGH,
     rests_on=("chat.completes",),
     rows=(
-        native(Route.CHAT, parameters=_plain_shapes),
+        native(Route.CHAT, parameters=plainest),
+        native(Route.CHAT, parameters=_plain_shapes, any_key=True),
         native(Route.CHAT, parameters=_streamed_shapes, any_key=True),
     ),
 )

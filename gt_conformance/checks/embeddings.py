@@ -10,7 +10,7 @@ from itertools import combinations, product
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._check import MINIMAL, Context, Parameters, check, native
+from gt_conformance.checks._check import Context, Parameters, check, native, plainest
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
@@ -46,11 +46,6 @@ _TOKEN_IDS = [[9906, 1917], [791, 47325]]
 def _profiles(context: Context) -> list[EmbeddingsProfile]:
     """How the runbook's clients embed; a plain client where none was measured."""
     return [client.embeddings for client in context.clients if client.embeddings] or [EmbeddingsProfile()]
-
-
-def _one_text(_: Context) -> Iterator[Parameters]:
-    """One text in the plainest request: each row's key asks for it, and one key for what clients send beyond it."""
-    yield MINIMAL
 
 
 def _shapes(context: Context) -> Iterator[Parameters]:
@@ -97,7 +92,7 @@ def _token_id_shapes(context: Context) -> Iterator[Parameters]:
     severity=Severity.HIGH,
     opens=Route.EMBEDDINGS,
     rows=(
-        native(Route.EMBEDDINGS, parameters=_one_text),
+        native(Route.EMBEDDINGS, parameters=plainest),
         native(Route.EMBEDDINGS, parameters=_shapes, any_key=True),
     ),
     shows=(Fact.SCOPE_EMBED,),
@@ -549,7 +544,7 @@ _SHORT = _WHOLE - len(_BEGIN_ALIKE)
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
     rows=(
-        native(Route.EMBEDDINGS, parameters=_one_text),
+        native(Route.EMBEDDINGS, parameters=plainest),
         native(Route.EMBEDDINGS, parameters=_published_shapes, any_key=True),
     ),
 )

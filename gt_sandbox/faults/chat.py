@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -78,6 +79,10 @@ def _has_tools(request: Request) -> bool:
     return CHAT(request) and bool(request.fields.get("tools"))
 
 
+def _is_plain(request: Request) -> bool:
+    return is_whole_chat(request) and not request.fields.get("tools")
+
+
 def _says_stream_false(request: Request) -> bool:
     return CHAT(request) and request.fields.get("stream") is False
 
@@ -105,6 +110,21 @@ def _has_messages(least: int) -> Predicate:
 def _change_messages(body: bytes, change: Callable[[list[Any]], list[Any]]) -> bytes:
     fields = json.loads(body)
     return json.dumps({**fields, "messages": change(fields["messages"])}).encode()
+
+
+def _keep_first_in_a_row(messages: list[Any]) -> list[Any]:
+    """Without each user message that follows another."""
+    follows = (one["role"] == other["role"] == "user" for one, other in pairwise(messages))
+    return messages[:1] + [other for other, drop in zip(messages[1:], follows, strict=True) if not drop]
+
+
+def _keep_last_in_a_row(messages: list[Any]) -> list[Any]:
+    return _keep_first_in_a_row(messages[::-1])[::-1]
+
+
+def _drop_assistant(messages: list[Any]) -> list[Any]:
+    """Without what an assistant said, unless it called a tool."""
+    return [message for message in messages if message["role"] != "assistant" or message.get("tool_calls")]
 
 
 def _change_contents(body: bytes, change: Callable[[list[Any]], object]) -> bytes:
@@ -288,6 +308,7 @@ FAULTS = (
         for name, what, wanted in (
             ("system-messages-dropped", "A chat", CHAT),
             ("system-messages-dropped-in-streams", "A streamed chat", is_stream),
+            ("system-messages-dropped-without-tools", "A whole chat without tools", _is_plain),
         )
     ),
     fault(
@@ -301,6 +322,33 @@ FAULTS = (
         "first-content-part-alone",
         "Of a message in parts the model gets the first one.",
         change_requests(_has_content_parts, lambda body: _change_contents(body, lambda parts: parts[:1])),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "last-content-part-alone",
+        "Of a message in parts the model gets the last one.",
+        change_requests(_has_content_parts, lambda body: _change_contents(body, lambda parts: parts[-1:])),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    *(
+        fault(
+            name,
+            f"Of several user messages in a row the model gets the {which}.",
+            change_requests(_has_users_in_a_row, partial(_change_messages, change=keep)),
+            caught_by="chat.roles",
+            breaks=("C1",),
+        )
+        for name, which, keep in (
+            ("first-of-users-in-a-row-alone", "first", _keep_first_in_a_row),
+            ("last-of-users-in-a-row-alone", "last", _keep_last_in_a_row),
+        )
+    ),
+    fault(
+        "assistant-messages-dropped",
+        "What the assistant said earlier in a chat does not reach the model.",
+        change_requests(CHAT, partial(_change_messages, change=_drop_assistant)),
         caught_by="chat.roles",
         breaks=("C1",),
     ),
