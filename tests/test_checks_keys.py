@@ -50,7 +50,7 @@ from tests.keys_asked import (
 
 # -- key.required
 
-WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.ELSEWHERE)
+WRONGLY = (Presentation.WITHOUT_SCHEME, Presentation.BASIC, Presentation.OTHER_SCHEME, Presentation.ELSEWHERE)
 """The wrong ways in which a real key is shown, the last of them where things are read as well."""
 CHANGED = (
     Presentation.MISSPELLED,
@@ -151,6 +151,10 @@ LET_IN: dict[str, tuple[Rule, str]] = {
     ),
     "no scheme": (shown(Presentation.WITHOUT_SCHEME, answer({})), "with the key but no Bearer before it is refused"),
     "Basic": (shown(Presentation.BASIC, answer({})), "with the key as Basic authentication is refused"),
+    "another scheme": (
+        shown(Presentation.OTHER_SCHEME, answer({})),
+        "with the key after Token instead of Bearer is refused",
+    ),
     "a query": (
         elsewhere(Presentation.QUERY),
         "POST /v1/chat/completions with the key in the query string is refused with 401 or 403; found HTTP 200",

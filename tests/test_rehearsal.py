@@ -28,6 +28,8 @@ BEFORE = 1
 """The preflight: two requests at once."""
 AFTER = 1
 """The controls at the end, where something was refused."""
+MISREAD = {"basic", "elsewhere", "other_scheme", "without_scheme"}
+"""How a live key is presented wrongly."""
 
 
 def get(probe: Probe, path: str) -> Request:
@@ -123,7 +125,7 @@ def test_keys_are_shown_wrongly_after_all_that_needs_them(
     dangerous = {
         number
         for number, exchange in enumerate(cost.exchanges)
-        if exchange.request.key in dead or exchange.request.presentation in {"basic", "elsewhere", "without_scheme"}
+        if exchange.request.key in dead or exchange.request.presentation in MISREAD
     }
     others = {n for n, one in enumerate(cost.exchanges) if not one.request.refused} - dangerous
     after = [cost.exchanges[number] for number in others if number > min(dangerous)]

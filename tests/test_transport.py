@@ -118,6 +118,7 @@ PRESENTED: dict[str, tuple[Presentation, str | None, bytes | None]] = {
     "none": (Presentation.NONE, "chat", None),
     "without a scheme": (Presentation.WITHOUT_SCHEME, "chat", SECRET.encode()),
     "Basic": (Presentation.BASIC, "chat", b"Basic " + base64.b64encode(f"{SECRET}:".encode())),
+    "after another scheme": (Presentation.OTHER_SCHEME, "chat", f"Token {SECRET}".encode()),
     "in the query": (Presentation.QUERY, "chat", None),
 }
 

@@ -54,6 +54,7 @@ _PRESENTED = {
 _MISREAD = {
     Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
     Presentation.BASIC: "with the key as Basic authentication",
+    Presentation.OTHER_SCHEME: "with the key after Token instead of Bearer",
     Presentation.ELSEWHERE: "with the key in the query string and in x-api-key",
     Presentation.MISSPELLED: "with a key of which only the first half is right",
     Presentation.ALTERED: "with a key of which only the first half and the end are right",
@@ -96,7 +97,7 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 async def required(probe: Probe) -> None:
     """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
-    No scheme, Basic, the query string, a key that is not wholly right: refused at some. A real key is shown
+    No scheme, Basic, Token, the query string, a key that is not wholly right: refused at some. A real key is shown
     wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers that
     gateways trust, other spellings of a path, and cookies.
     """

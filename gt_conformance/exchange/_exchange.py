@@ -19,6 +19,7 @@ from gt_conformance.exchange._usage import Stated, read_stated
 class Presentation(StrEnum):
     """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
 
+    ``other_scheme`` has another word than Bearer before the key, as APIs that take tokens want it;
     ``other_header`` is in the headers that other APIs have for keys, ``elsewhere`` there and in the query string.
     The others are the secret with something changed: letters in other case, the middle, the end, something behind it,
     after one of the marks at which gateways cut a key.
@@ -29,6 +30,7 @@ class Presentation(StrEnum):
     MADE_UP = "made_up"
     WITHOUT_SCHEME = "without_scheme"
     BASIC = "basic"
+    OTHER_SCHEME = "other_scheme"
     QUERY = "query"
     OTHER_HEADER = "other_header"
     ELSEWHERE = "elsewhere"

@@ -322,6 +322,7 @@ def _authorization(request: Request) -> str | None:
         Presentation.MADE_UP: "Bearer (a key that does not exist)",
         Presentation.WITHOUT_SCHEME: place,
         Presentation.BASIC: f"Basic base64({place}:)",
+        Presentation.OTHER_SCHEME: f"Token {place}",
         **dict.fromkeys(_SUFFIXES, f"Bearer {place}"),
     }.get(request.presentation)
 
@@ -419,8 +420,8 @@ def _key_for_curl(request: Request) -> list[str]:
         return [word for name, value in in_other_headers(place) for word in ("-H", f'"{name}: {value}"')]
     if request.presentation in {Presentation.BEARER, Presentation.MADE_UP, *_SUFFIXES}:
         return ["-H", f'"Authorization: Bearer {place}"']
-    if request.presentation is Presentation.WITHOUT_SCHEME:
-        return ["-H", f'"Authorization: {place}"']
+    if request.presentation in {Presentation.WITHOUT_SCHEME, Presentation.OTHER_SCHEME}:
+        return ["-H", f'"Authorization: {_authorization(request)}"']
     return ["-u", f'"{place}:"'] if request.presentation is Presentation.BASIC else []
 
 

@@ -52,6 +52,7 @@ _MISREAD = frozenset(
     {
         Presentation.WITHOUT_SCHEME,
         Presentation.BASIC,
+        Presentation.OTHER_SCHEME,
         Presentation.QUERY,
         Presentation.OTHER_HEADER,
         Presentation.ELSEWHERE,

@@ -382,6 +382,7 @@ _PRESENTED = {
     "made_up": "a key that does not exist",
     "without_scheme": "key {key} without Bearer",
     "basic": "key {key} as Basic",
+    "other_scheme": "key {key} as Token",
     "query": "key {key} in the address",
     "other_header": "key {key} in x-api-key and headers like it",
     "elsewhere": "key {key} in the address, x-api-key and headers like it",

@@ -445,11 +445,20 @@ class HttpSender(Sender):
         secret = self._secrets[request.key].reveal()
         if request.presentation in {Presentation.OTHER_HEADER, Presentation.ELSEWHERE}:
             return in_other_headers(secret)
-        if request.presentation is Presentation.WITHOUT_SCHEME:
-            return [("Authorization", secret)]
-        if request.presentation is Presentation.BASIC:
-            return [("Authorization", "Basic " + base64.b64encode(f"{secret}:".encode()).decode())]
-        return [("Authorization", f"Bearer {_changed(secret, request.presentation)}")]
+        return [("Authorization", _value_of(secret, request.presentation))]
+
+
+def _value_of(secret: str, presentation: Presentation) -> str:
+    """The value of Authorization."""
+    match presentation:
+        case Presentation.WITHOUT_SCHEME:
+            return secret
+        case Presentation.BASIC:
+            return "Basic " + base64.b64encode(f"{secret}:".encode()).decode()
+        case Presentation.OTHER_SCHEME:
+            return f"Token {secret}"
+        case _:
+            return f"Bearer {_changed(secret, presentation)}"
 
 
 def _changed(secret: str, presentation: Presentation) -> str:

@@ -79,6 +79,10 @@ def _basic_key(request: Request) -> str:
     return base64.b64decode(encoded).decode().strip(":") if scheme == "Basic" else ""
 
 
+def _key_of_any_scheme(request: Request) -> str:
+    return request.header("authorization").partition(" ")[2]
+
+
 def _bare_key(request: Request) -> str:
     value = request.header("authorization")
     return value if value and " " not in value else ""
@@ -339,6 +343,13 @@ FAULTS = (
         "key-without-bearer-taken",
         "The key is taken without Bearer before it.",
         _accept_key(_bare_key),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-of-any-scheme-taken",
+        "The key is whatever follows the first blank of Authorization: Bearer is not asked for.",
+        _accept_key(_key_of_any_scheme),
         caught_by="key.required",
         breaks=("A1",),
     ),
