@@ -7,6 +7,7 @@ was revoked nor whose secret was retired.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
@@ -87,6 +88,7 @@ JOINT = (
         "model:several routes",
         "Have the tenant put the published name into `model` of every answer and stream chunk, on every route.",
     ),
+    Joint((EMPTY, EMPTY_STREAM, EMPTY_LARGE), EMPTY, FIND_THE_TEXT),
     Joint(
         ("chat:utf-8", "embeddings:letters", LETTERS),
         "text:utf-8",

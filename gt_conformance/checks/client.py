@@ -21,6 +21,7 @@ from gt_conformance.checks._capability import (
 )
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import (
+    EMPTY_LARGE,
     block_unfinished,
     choices_in,
     error_inside,
@@ -128,7 +129,8 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
         return False
     if is_empty(response):
         if not block_unfinished(probe, exchange, finish_reasons(response)):
-            probe.fail(f"{expected} and answered", f"{TRIES} answers without text or a tool call", exchange)
+            found = f"{TRIES} answers without text or a tool call"
+            probe.fail(f"{expected} and answered", found, exchange, cause=EMPTY_LARGE)
         return False
     return True
 

@@ -10,6 +10,7 @@ from gt_conformance.checks._capability import TRIES, ask_again, fact_of, is_answ
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     CHUNK_NEEDS,
+    EMPTY_STREAM,
     block_unfinished,
     bodies_in,
     chat_request,
@@ -274,7 +275,7 @@ def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expecte
     joined = join_turn(stream)
     if not joined.text.strip() and not joined.has_calls:
         if not block_unfinished(probe, exchange, stream.finish_reasons):
-            probe.fail("the deltas joined give text or a tool call", "neither", exchange)
+            probe.fail("the deltas joined give text or a tool call", "neither", exchange, cause=EMPTY_STREAM)
         return
     for what, found in joined.broken.items():
         probe.fail(what, found, exchange)
