@@ -15,6 +15,7 @@ from gt_conformance.checks._capability import (
     complete,
     fact_of,
     finish_reasons,
+    is_answered,
     is_empty,
     lacks,
     names_fact,
@@ -239,22 +240,25 @@ def _expect_own_id(probe: Probe) -> None:
 
 
 async def _expect_answered_elsewhere(probe: Probe, exchange: Exchange) -> None:
-    """A chat of the conversation is answered by the un-versioned address, if chats without one are there."""
-    joined = Parameters(route=Route.CHAT, base_path=urlsplit(probe.tenant.base_url).path)
-    try:
-        await probe.require("base_url.joins", parameters=joined, conforming=True)
-    except Blocked:
+    """A chat of the conversation is answered by the un-versioned address, if one without it is answered there."""
+    streams = bool(exchange.request.fields.get("stream"))
+    alone = plain_chat(probe, fields={"stream": True} if streams else None)
+    beside = await ask_again(probe, at_address(alone, probe.tenant, Address.UNVERSIONED))
+    if not is_answered(beside.response):
         return
-    if exchange.request.fields.get("stream") is None:
+    if streams:
+        _fail_stream(probe, exchange, "a streamed chat of the conversation completes by the un-versioned address too")
+    else:
         expect_completion(probe, exchange, "a chat of the conversation completes by the un-versioned address too")
-        return
-    expected = "a streamed chat of the conversation completes by the un-versioned address too"
+
+
+def _fail_stream(probe: Probe, exchange: Exchange, expected: str) -> None:
+    """Record a stream of the conversation in which no text can be read, where other streams have it."""
     response = probe.success(exchange, expected)
-    if is_empty(response) and not block_unfinished(probe, exchange, finish_reasons(response)):
+    if not is_empty(response):
+        probe.fail(expected, f"HTTP {response.status} without a readable text", exchange, remedy=PASS_ON_WHOLE)
+    elif not block_unfinished(probe, exchange, finish_reasons(response)):
         probe.fail(expected, f"{TRIES} streams without text", exchange, remedy=FIND_THE_TEXT, cause=EMPTY_STREAM)
-    elif not is_empty(response):
-        found = f"HTTP {response.status} without a readable text"
-        probe.fail(expected, found, exchange, remedy=PASS_ON_WHOLE, cause="conversation:streams elsewhere")
 
 
 async def _expect_streamed_elsewhere(probe: Probe, talk: Talk, conversation: str) -> None:
@@ -468,9 +472,7 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
         found = f"{TRIES} streams without it, which plain chats know"
         probe.fail(f"a streamed chat knows the code word ({fact})", found, streamed.exchange, remedy=_READ_IN_STREAMS)
         return
-    expected = "a streamed chat of the conversation completes"
-    response = probe.success(streamed.exchange, expected)
-    probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
+    _fail_stream(probe, streamed.exchange, "a streamed chat of the conversation completes")
 
 
 async def _expect_stateless(probe: Probe, talk: Talk) -> None:
