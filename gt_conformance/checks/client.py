@@ -32,7 +32,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
-from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
+from gt_conformance.checks._surfaces import Address, at_path, base_path, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
@@ -52,7 +52,6 @@ from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
-_DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
 UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
@@ -302,24 +301,6 @@ def _base_paths(context: Context) -> Iterator[Parameters]:
         else:
             form = profile.encoding_format
             yield replace(common, encoding_format=form, batch=False, string=profile.string, fields=profile.fields)
-
-
-def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
-    """The path to which this client joins its routes, from the documented base URL on this tenant's host."""
-    own = urlsplit(tenant.base_url).path
-    if book.base_url.startswith(_DOCUMENTED_BASE):
-        path = own + book.base_url.removeprefix(_DOCUMENTED_BASE)
-    else:
-        path = urlsplit(book.base_url).path
-    return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
-
-
-def at_path(probe: Probe, request: Request, route: Route, base_path: str | None) -> Request:
-    """The same request at the address that a client builds which joins the route to this path; None leaves it."""
-    if base_path is None:
-        return request
-    versioned = urlsplit(probe.url(route.path))
-    return replace(request, url=f"{versioned.scheme}://{versioned.netloc}{base_path}{route.path.removeprefix('/v1')}")
 
 
 def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:

@@ -28,11 +28,11 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._surfaces import ABSENT
+from gt_conformance.checks._surfaces import ABSENT, at_path, base_path
 from gt_conformance.checks._wording import cause_of_answer, describe, describe_error
 from gt_conformance.checks._words import LETTERS, word_of
 from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
-from gt_conformance.checks.client import UNROUTED, at_path, base_path
+from gt_conformance.checks.client import UNROUTED
 from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
