@@ -336,7 +336,8 @@ def conforming(request: Request) -> Response:  # noqa: PLR0911 - a table of rout
     if path == "chat/completions":
         return _chat(body)
     if path == "embeddings":
-        vectors = [vector_of(text) for text in body["input"]]
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        vectors = [vector_of(text) for text in texts]
         encoded = body.get("encoding_format") == "base64"
         return answer(embedding_list([packed(vector) for vector in vectors] if encoded else vectors))
     if path == "audio/transcriptions":

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.fake_tenant import (
     AnswerCase,
     FakeSender,
     Reply,
+    Rule,
     answer,
     changed,
     embedding_list,
@@ -61,9 +63,23 @@ def as_floats(body: dict[str, Any]) -> bool:
 
 
 class Case(AnswerCase):
-    """An answer to some of a check's requests for embeddings."""
+    """An answer to some of a check's requests for embeddings; to one for a string, the first vector of it."""
 
     path = "embeddings"
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that gives the answer."""
+        to_lists, given = super().rule, self.answer
+        if not isinstance(given, dict) or not isinstance(given.get("data"), list):
+            return to_lists
+        to_strings = replace(self, answer={**given, "data": given["data"][:1]})
+
+        def rule(request: Request) -> Reply | None:
+            is_string = request.path.endswith(self.path) and isinstance(sent_json(request)["input"], str)
+            return super(Case, to_strings if is_string else self).rule(request)
+
+        return rule
 
 
 def packs(*vectors: list[float]) -> dict[str, Any]:
@@ -144,7 +160,11 @@ VIOLATIONS: dict[str, Case] = {
     "batch: nearer to another": Case(
         "embeddings.batch", embedding_list([ONE, [0.6, -0.8, 0.03], [0.6, -0.8, 0.05]]), SAME
     ),
-    "batch: all zero": Case("embeddings.batch", embedding_list([[0.0] * 3] * 3), f"{SAME}; found cosine 0.0000"),
+    "batch: all zero": Case(
+        "embeddings.batch",
+        embedding_list([[0.0] * 3] * 3),
+        "each text gets a vector of finite numbers, not all of them zero",
+    ),
     "base64: another length": Case(
         "embeddings.base64",
         packs(ONE + ONE, OTHER + OTHER, ONE + ONE),
@@ -215,7 +235,7 @@ def test_what_single_clients_need_is_a_violation_for_them_alone(
     check: str, need: str, given: dict[str, Any], found: str
 ) -> None:
     """Dify saves no model without model and usage; n8n and Flowise misread floats; others take all of it."""
-    rule = to("embeddings", answer(given))
+    rule = Case(check, given).rule
     [violation] = judged(check, rule, parameters=Parameters(needs=(need,))).violations
     assert violation.found.startswith(found)
     others = judged(check, rule)
@@ -340,8 +360,17 @@ def test_one_request_serves_several_checks() -> None:
 def test_base64_is_held_against_floats() -> None:
     """The same texts are asked for once as base64 and once as float."""
     asked = sent("embeddings.base64", Parameters())
-    assert [body["encoding_format"] for body in asked] == ["base64", "float"]
-    assert asked[0]["input"] == asked[1]["input"]
+    in_lists = [body for body in asked if isinstance(body["input"], list)]
+    assert [body["encoding_format"] for body in in_lists] == ["base64", "float"]
+    assert in_lists[0]["input"] == in_lists[1]["input"]
+
+
+def test_base64_is_asked_for_of_a_string_as_well() -> None:
+    """The first text by itself, and not in a list: so SDKs embed a question."""
+    asked = sent("embeddings.base64", Parameters())
+    [body] = [body for body in asked if isinstance(body["input"], str)]
+    assert body["encoding_format"] == "base64"
+    assert body["input"] == next(other["input"][0] for other in asked if other is not body)
 
 
 def test_token_ids_are_sent_as_langchain_does() -> None:

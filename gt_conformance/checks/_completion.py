@@ -25,7 +25,9 @@ _LONGEST_QUOTE = 120
 AFTER_DONE = "stream:output after [DONE]"
 """The one cause of what clients lose that stop reading at [DONE]: text, or pieces of a tool call."""
 PASS_ON_WHOLE = "Have the tenant, and every proxy before it, pass the stream on as it is made, to its end."
-_FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
+FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
+EMPTY, EMPTY_STREAM, EMPTY_LARGE = "empty:chat", "empty:stream", "empty:large chat"
+"""The causes of answers without text: one where several kinds of chats lack it, each its own where it is alone."""
 
 
 def shape_of(profile: ChatProfile) -> Parameters:
@@ -82,8 +84,8 @@ def expect_completion(probe: Probe, exchange: Exchange, expected: str = COMPLETE
                 expected,
                 "the message has no content and no tool call",
                 exchange,
-                remedy=_FIND_THE_TEXT,
-                cause="empty:chat",
+                remedy=FIND_THE_TEXT,
+                cause=EMPTY,
             )
     _check_usage(probe, exchange, body.get("usage"))
     return choice

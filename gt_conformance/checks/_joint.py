@@ -7,10 +7,12 @@ was revoked nor whose secret was retired.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+from gt_conformance.checks.embeddings import ALONE, LENGTHS, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import NAMES_OPEN, unpublished_in
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
@@ -87,6 +89,13 @@ JOINT = (
         "model:several routes",
         "Have the tenant put the published name into `model` of every answer and stream chunk, on every route.",
     ),
+    Joint(
+        (ALONE, ORDER, LENGTHS, OTHER_VALUES, STRING),
+        ALONE,
+        "Have one model make all vectors: of single texts and of several, in every form and encoding_format, each in "
+        "the place of its text.",
+    ),
+    Joint((EMPTY, EMPTY_STREAM, EMPTY_LARGE), EMPTY, FIND_THE_TEXT),
     Joint(
         ("chat:utf-8", "embeddings:letters", LETTERS),
         "text:utf-8",

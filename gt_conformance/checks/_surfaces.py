@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
@@ -17,6 +18,7 @@ from gt_conformance.checks._resources import Created, model_for, open_conversati
 from gt_conformance.checks._wording import describe, lets_in
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, Presentation, Request, Response
+from gt_conformance.runbook import ClientProfile, Runbook
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Route, Verdict
@@ -95,6 +97,27 @@ def at_address(request: Request, tenant: Tenant, address: Address) -> Request:
     if address is Address.VERSIONED:
         return request
     return replace(request, url=tenant.base_url + request.url.removeprefix(f"{tenant.base_url}/v1"))
+
+
+_DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
+
+
+def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
+    """The path to which this client joins its routes, from the documented base URL on this tenant's host."""
+    own = urlsplit(tenant.base_url).path
+    if book.base_url.startswith(_DOCUMENTED_BASE):
+        path = own + book.base_url.removeprefix(_DOCUMENTED_BASE)
+    else:
+        path = urlsplit(book.base_url).path
+    return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
+
+
+def at_path(probe: Probe, request: Request, route: Route, base_path: str | None) -> Request:
+    """The same request at the address that a client builds which joins the route to this path; None leaves it."""
+    if base_path is None:
+        return request
+    versioned = urlsplit(probe.url(route.path))
+    return replace(request, url=f"{versioned.scheme}://{versioned.netloc}{base_path}{route.path.removeprefix('/v1')}")
 
 
 def _of(route: Route) -> Callable[[Asking], Request]:

@@ -480,7 +480,7 @@ async def name_published(probe: Probe) -> None:
     """No 2xx chat or embedding answer of the whole run names a model that its key may not see, nor asked for.
 
     What the un-versioned twins name in plain requests is held against the versioned answer by base_url.joins: where
-    these name no such model, what they name in streams, with tools and in conversations counts here.
+    these name no such model, what they name in streams, with tools, in conversations and for token ids counts here.
     """
     names: dict[str | None, frozenset[str]] = {key.name: _declared(key) for key in probe.tenant.live_credentials}
     for exchange in probe.seen:
@@ -527,7 +527,10 @@ def _is_unversioned(exchange: Exchange) -> bool:
 
 
 def _is_special(request: Request) -> bool:
-    """Whether it is a chat as base_url.joins does not ask for it: streamed, with tools, or in a conversation."""
+    """Whether base_url.joins does not ask for it: a chat that streams, has tools or a conversation; token ids."""
+    given = request.fields.get("input")
+    if _is_on(request, Route.EMBEDDINGS):
+        return isinstance(given, list) and any(isinstance(one, list | int) for one in given)
     special = bool(request.fields.get("stream") or request.fields.get("tools"))
     return _is_on(request, Route.CHAT) and (special or CONVERSATION_HEADER in dict(request.headers))
 

@@ -1,7 +1,7 @@
 """Chat completions that do not stream: in a client's shape, with its messages, its fields and its tools."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from gt_conformance.checks._capability import (
     fact_of,
     finish_reasons,
     is_answered,
+    is_empty,
     names_fact,
     require_ability,
     said_in,
@@ -314,7 +315,7 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     rows=native(Route.CHAT, parameters=_forms_required, any_key=True),
 )
 async def message_forms(probe: Probe) -> None:
-    """All forms in one chat; where that is refused, each alone.
+    """All forms in one chat; where that is refused, or answered without text, each alone.
 
     Role developer is a should; text in any script and source code are a must, whatever the clients were seen to send.
     The output of a terminal may be refused; it must not make the tenant fail.
@@ -322,7 +323,7 @@ async def message_forms(probe: Probe) -> None:
     if await _takes_everything(probe):
         return
     everything = await probe.send(_every_form(probe))
-    if everything.response is not None and is_accepted(everything.response):
+    if everything.response is not None and is_accepted(everything.response) and not _says_nothing(everything):
         return
     alone = [_forms_chat(probe, messages) for messages in (*_FORMS.values(), _DEVELOPER, _ANY_SCRIPT, _CODE, _OUTPUT)]
     *exchanges, developer, any_script, code, output = await probe.send_all(alone)
@@ -330,6 +331,8 @@ async def message_forms(probe: Probe) -> None:
         _accepts(probe, exchange, form, required=probe.parameters.required)
     _accepts(probe, developer, "the role developer", required=False)
     _accepts(probe, any_script, "text with Chinese, Hebrew and emoji", required=True)
+    if not probe.violations:
+        await _expect_said(probe, [*(exchanges if probe.parameters.required else ()), any_script, code])
     _expect_code(probe, code)
     crashes = output.response is not None and output.response.status >= _CRASHED
     _accepts(probe, output, "the output of a terminal, with control characters and bare line ends,", required=crashes)
@@ -368,6 +371,20 @@ _OUTPUT: list[dict[str, Any]] = [
 """What agents paste: the output of a program, as it was. To refuse it is lawful, to fail at it is not."""
 _CRASHED = 500
 _EVERY_FORM = [_DEVELOPER[0], *CALL_MESSAGES, *EMPTY_CALL_MESSAGES, *_IN_A_ROW, *_PARTS, *_ANY_SCRIPT, *_CODE, *_OUTPUT]
+
+
+def _says_nothing(exchange: Exchange) -> bool:
+    """Whether an answer is without text, and names no reason for that: a token limit, or a filter."""
+    reasons = finish_reasons(exchange.response)
+    return is_empty(exchange.response) and reasons.isdisjoint({"length", "content_filter"})
+
+
+async def _expect_said(probe: Probe, exchanges: Sequence[Exchange]) -> None:
+    """A form that is taken is answered with text, as a plain chat is."""
+    for exchange in exchanges:
+        if _says_nothing(exchange):
+            await complete(probe, exchange.request, "a chat with this form of message is answered with text")
+    probe.stop_if_failed()
 
 
 def _every_form(probe: Probe) -> Request:

@@ -12,6 +12,7 @@ from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     AFTER_DONE,
     CHUNK_NEEDS,
+    EMPTY_STREAM,
     PASS_ON_WHOLE,
     Stream,
     block_unfinished,
@@ -205,7 +206,8 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> bool:
 def _content(probe: Probe, exchange: Exchange, stream: Stream, *, of_shape: bool) -> None:
     carrying = any(brings_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
     if not carrying and of_shape and not block_unfinished(probe, exchange, stream.finish_reasons):
-        probe.fail("the deltas joined give content", "no delta has content or a tool call", exchange)
+        found = "no delta has content or a tool call"
+        probe.fail("the deltas joined give content", found, exchange, cause=EMPTY_STREAM)
     _expect_pieces(probe, exchange, stream)
     probe.should(len(stream.chunks) > 1 or not carrying, "one event holds the whole answer: nothing streams", exchange)
 

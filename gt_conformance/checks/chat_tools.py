@@ -26,7 +26,9 @@ from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     AFTER_DONE,
     COMPLETES,
+    EMPTY_STREAM,
     FILTERED,
+    FIND_THE_TEXT,
     PASS_ON_WHOLE,
     Stream,
     block_unfinished,
@@ -570,4 +572,4 @@ def _expect_words(probe: Probe, exchange: Exchange) -> None:
     if stream.goes_on:
         _fail_after_done(probe, exchange, expected, found)
     else:
-        probe.fail(expected, found, exchange)
+        probe.fail(expected, found, exchange, remedy=FIND_THE_TEXT, cause=EMPTY_STREAM)

@@ -21,6 +21,7 @@ from gt_conformance.checks._capability import (
 )
 from gt_conformance.checks._check import Context, Parameters, Rows, check, native
 from gt_conformance.checks._completion import (
+    EMPTY_LARGE,
     block_unfinished,
     choices_in,
     error_inside,
@@ -31,7 +32,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
-from gt_conformance.checks._surfaces import Address, hole, surface_of, try_all
+from gt_conformance.checks._surfaces import Address, at_path, base_path, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
@@ -47,11 +48,10 @@ from gt_conformance.checks.media import is_audio_type, is_sound, speech_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
-from gt_conformance.runbook import ClientProfile, Runbook
+from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
-_DOCUMENTED_BASE = "https://<tenant-host>/api/tenant"
 UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
@@ -128,7 +128,8 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
         return False
     if is_empty(response):
         if not block_unfinished(probe, exchange, finish_reasons(response)):
-            probe.fail(f"{expected} and answered", f"{TRIES} answers without text or a tool call", exchange)
+            found = f"{TRIES} answers without text or a tool call"
+            probe.fail(f"{expected} and answered", found, exchange, cause=EMPTY_LARGE)
         return False
     return True
 
@@ -300,24 +301,6 @@ def _base_paths(context: Context) -> Iterator[Parameters]:
         else:
             form = profile.encoding_format
             yield replace(common, encoding_format=form, batch=False, string=profile.string, fields=profile.fields)
-
-
-def base_path(tenant: Tenant, book: Runbook, client: ClientProfile) -> str:
-    """The path to which this client joins its routes, from the documented base URL on this tenant's host."""
-    own = urlsplit(tenant.base_url).path
-    if book.base_url.startswith(_DOCUMENTED_BASE):
-        path = own + book.base_url.removeprefix(_DOCUMENTED_BASE)
-    else:
-        path = urlsplit(book.base_url).path
-    return path if client.joins == "verbatim" or path.endswith("/v1") else f"{path}/v1"
-
-
-def at_path(probe: Probe, request: Request, route: Route, base_path: str | None) -> Request:
-    """The same request at the address that a client builds which joins the route to this path; None leaves it."""
-    if base_path is None:
-        return request
-    versioned = urlsplit(probe.url(route.path))
-    return replace(request, url=f"{versioned.scheme}://{versioned.netloc}{base_path}{route.path.removeprefix('/v1')}")
 
 
 def addresses_of(tenant: Tenant, book: Runbook) -> tuple[Address, ...]:

@@ -14,6 +14,9 @@ from gt_conformance.checks._capability import (
     ask_for,
     complete,
     fact_of,
+    finish_reasons,
+    is_answered,
+    is_empty,
     lacks,
     names_fact,
     remark_late,
@@ -31,7 +34,15 @@ from gt_conformance.checks._check import (
     gt_extension,
     require_declared_name,
 )
-from gt_conformance.checks._completion import expect_completion, plain_chat, text_in
+from gt_conformance.checks._completion import (
+    EMPTY_STREAM,
+    FIND_THE_TEXT,
+    PASS_ON_WHOLE,
+    block_unfinished,
+    expect_completion,
+    plain_chat,
+    text_in,
+)
 from gt_conformance.checks._declared import require_opener
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
@@ -202,6 +213,8 @@ async def continuity(probe: Probe) -> None:
         if beside.answered and not beside.knows:
             raise lacks(probe, Ability.RECALL)
         probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+    if elsewhere is not None and not elsewhere.answered and not probe.violations:
+        await _expect_answered_elsewhere(probe, elsewhere.exchange)
     if elsewhere is not None and elsewhere.knows and not probe.violations:
         await _expect_streamed_elsewhere(probe, talk, conversation)
     _expect_own_id(probe)
@@ -226,14 +239,38 @@ def _expect_own_id(probe: Probe) -> None:
             return
 
 
+async def _expect_answered_elsewhere(probe: Probe, exchange: Exchange) -> None:
+    """A chat of the conversation is answered by the un-versioned address, if one without it is answered there."""
+    streams = bool(exchange.request.fields.get("stream"))
+    alone = plain_chat(probe, fields={"stream": True} if streams else None)
+    beside = await ask_again(probe, at_address(alone, probe.tenant, Address.UNVERSIONED))
+    if not is_answered(beside.response):
+        return
+    if streams:
+        _fail_stream(probe, exchange, "a streamed chat of the conversation completes by the un-versioned address too")
+    else:
+        expect_completion(probe, exchange, "a chat of the conversation completes by the un-versioned address too")
+
+
+def _fail_stream(probe: Probe, exchange: Exchange, expected: str) -> None:
+    """Record a stream of the conversation in which no text can be read, where other streams have it."""
+    response = probe.success(exchange, expected)
+    if not is_empty(response):
+        probe.fail(expected, f"HTTP {response.status} without a readable text", exchange, remedy=PASS_ON_WHOLE)
+    elif not block_unfinished(probe, exchange, finish_reasons(response)):
+        probe.fail(expected, f"{TRIES} streams without text", exchange, remedy=FIND_THE_TEXT, cause=EMPTY_STREAM)
+
+
 async def _expect_streamed_elsewhere(probe: Probe, talk: Talk, conversation: str) -> None:
     """What plain chats know by the un-versioned address, streamed ones know, as at the versioned one."""
     asked = await ask_last(probe, talk, conversation)
-    if asked is None or not asked.answered or asked.knows or talk.streamed is None or not talk.streamed.knows:
+    if asked is None or asked.knows or talk.streamed is None or not talk.streamed.knows:
         return
     fact = talk.facts[0]
     question = chat_in(probe, conversation, QUESTION, stream=True)  # several at once may be too much for the model
     here = await ask_for(probe, at_address(question, probe.tenant, Address.UNVERSIONED), fact)
+    if not here.answered:
+        await _expect_answered_elsewhere(probe, here.exchange)
     if not here.answered or here.knows:
         return
     if (await ask_for(probe, question, fact)).knows:
@@ -435,9 +472,7 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
         found = f"{TRIES} streams without it, which plain chats know"
         probe.fail(f"a streamed chat knows the code word ({fact})", found, streamed.exchange, remedy=_READ_IN_STREAMS)
         return
-    expected = "a streamed chat of the conversation completes"
-    response = probe.success(streamed.exchange, expected)
-    probe.fail(expected, f"HTTP {response.status} without a readable text", streamed.exchange)
+    _fail_stream(probe, streamed.exchange, "a streamed chat of the conversation completes")
 
 
 async def _expect_stateless(probe: Probe, talk: Talk) -> None:

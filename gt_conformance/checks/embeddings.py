@@ -13,12 +13,13 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, native, plainest
 from gt_conformance.checks._completion import JSON_TYPE, expect_json_type, expect_needs
 from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._surfaces import at_path, base_path
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
 from gt_conformance.checks._wording import describe, is_beyond_context
 from gt_conformance.checks._words import mark
 from gt_conformance.checks.names import published_names, require_published, shown, unpublished_in
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
 from gt_conformance.runbook import EmbeddingsProfile
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
@@ -36,6 +37,9 @@ _IN_ORDER = (
     "and have one model make them all."
 )
 _READABLE = "Have the tenant give vectors as numbers or, where base64 is asked for, as standard base64 of float32."
+ALONE, ORDER = "embeddings:alone", "embeddings:order"
+LENGTHS, OTHER_VALUES, STRING = "embeddings:lengths", "embeddings:base64", "embeddings:string"
+"""The causes of vectors that are another model's, or another text's, as far as one finding shows it."""
 _NEEDS = frozenset({"model", "usage", JSON_TYPE})
 _BASE64 = "base64"
 _NUMBERS = "numbers"
@@ -75,9 +79,11 @@ def _base64_shapes(context: Context) -> Iterator[Parameters]:
 
 
 def _token_id_shapes(context: Context) -> Iterator[Parameters]:
-    for profile in _profiles(context):
-        if profile.input == "token_ids":
-            yield Parameters(encoding_format=profile.encoding_format)
+    for client in context.clients:
+        profile = client.embeddings
+        if profile is not None and profile.input == "token_ids":
+            path = base_path(context.tenant, context.runbook, client)
+            yield Parameters(encoding_format=profile.encoding_format, base_path=path)
 
 
 @check(
@@ -119,7 +125,7 @@ async def _expect_vectors(probe: Probe) -> None:
     first, other, again = vectors
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths}"
-    probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
+    probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause=LENGTHS)
     finite = all(math.isfinite(number) for vector in vectors for number in vector)
     await _require_form(probe, holds=finite)
     probe.must(
@@ -129,6 +135,7 @@ async def _expect_vectors(probe: Probe) -> None:
         exchange,
     )
     probe.stop_if_failed()
+    _expect_no_zeros(probe, vectors, exchange)
     alike = cosine(first, again)
     single = await _vector_alone(probe)
     same = alike > _SAME or (alike > NEAR and alike > cosine(first, other))
@@ -140,7 +147,7 @@ async def _expect_vectors(probe: Probe) -> None:
         f"cosine {alike:.4f}",
         exchange,
         remedy=_IN_ORDER,
-        cause="embeddings:order",
+        cause=ORDER,
     ):  # where equal texts differ, that two others are alike is the same mistake
         probe.must(
             not _is_same(first, other),  # what some models give for any two texts is nearly one
@@ -155,7 +162,19 @@ async def _expect_vectors(probe: Probe) -> None:
 
 def _fail_string(probe: Probe, found: str, exchange: Exchange) -> None:
     expected = "a text embeds as a string as it does in a list"
-    probe.fail(expected, found, exchange, remedy=_BY_ONE_MODEL, cause="embeddings:string")
+    probe.fail(expected, found, exchange, remedy=_BY_ONE_MODEL, cause=STRING)
+
+
+def _expect_no_zeros(probe: Probe, vectors: Sequence[Sequence[float]], exchange: Exchange) -> None:
+    probe.must(
+        all(0 < math.hypot(*vector) < math.inf for vector in vectors),
+        "each text gets a vector of finite numbers, not all of them zero",
+        "a vector of zeros, or one with a number that is not finite",
+        exchange,
+        remedy=_IN_ORDER,
+        cause="embeddings:no vector",
+    )
+    probe.stop_if_failed()
 
 
 async def _require_form(probe: Probe, *, holds: bool) -> None:
@@ -185,7 +204,7 @@ async def _expect_as_alone(
         found,
         exchange,
         remedy=_BY_ONE_MODEL,
-        cause="embeddings:alone",
+        cause=ALONE,
     )
 
 
@@ -225,17 +244,21 @@ async def base64(probe: Probe) -> None:
             "base64 and float give vectors of one length",
             f"input {number}: {len(one)} values as base64, {len(other)} as float",
             exchange,
+            cause=OTHER_VALUES,
         )
         if same_length:
             same = _agree(one, other, least)
-            probe.must(same, "base64 and float give the same values", f"input {number} differs", exchange)
+            what, found = "base64 and float give the same values", f"input {number} differs"
+            probe.must(same, what, found, exchange, cause=OTHER_VALUES)
     probe.stop_if_failed()
     if len(alone) != len(encoded[0]):
         _fail_string(probe, f"{len(alone)} values as a string, {len(encoded[0])} in a list", by_itself)
     elif not _agree(alone, encoded[0], least):
         _fail_string(probe, _told_apart(alone, encoded[0]), by_itself)
-    for where in (exchange, by_itself):
-        _expect_base64(probe, where)
+    if _is_base64(exchange):
+        _expect_base64(probe, by_itself)
+    else:
+        _expect_base64(probe, exchange)
 
 
 async def _vector_of_string(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
@@ -244,10 +267,14 @@ async def _vector_of_string(probe: Probe, encoding_format: str) -> tuple[list[li
     return _decoded(probe, exchange, 1), exchange
 
 
+def _is_base64(exchange: Exchange) -> bool:
+    body = exchange.response.json() if exchange.response else {}
+    return all(isinstance(item["embedding"], str) for item in body["data"])
+
+
 def _expect_base64(probe: Probe, exchange: Exchange) -> None:
     """As base64 was asked for: what else comes, some clients read wrong."""
-    body = exchange.response.json() if exchange.response else {}
-    as_asked = all(isinstance(item["embedding"], str) for item in body["data"])
+    as_asked = _is_base64(exchange)
     if _BASE64 in probe.parameters.needs:
         expected = "encoding_format base64 gives base64, which this client decodes whatever came"
         probe.must(as_asked, expected, "plain floats: this client gets other vectors, without an error", exchange)
@@ -274,16 +301,24 @@ def _expect_base64(probe: Probe, exchange: Exchange) -> None:
     rows=native(Route.EMBEDDINGS, parameters=_token_id_shapes),
 )
 async def token_ids(probe: Probe) -> None:
-    """Two lists of token ids are accepted and give two vectors."""
-    exchange = await probe.send(
-        requests.embeddings(
-            probe.tenant, probe.credential.name, _TOKEN_IDS, encoding_format=probe.parameters.encoding_format
-        )
+    """Two lists of token ids are accepted and give two vectors, at the address that this client builds."""
+    asked = requests.embeddings(
+        probe.tenant, probe.credential.name, _TOKEN_IDS, encoding_format=probe.parameters.encoding_format
     )
+    exchange = await probe.send(at_path(probe, asked, Route.EMBEDDINGS, probe.parameters.base_path))
+    if exchange.request != asked and (exchange.response is None or not _is_list(exchange.response)):
+        # Where that address leads nowhere, for texts either, that is the finding.
+        joined = Parameters(route=Route.EMBEDDINGS, base_path=probe.parameters.base_path, encoding_format="float")
+        await probe.require("base_url.joins", parameters=joined, conforming=True)
     vectors = _decoded(probe, exchange, len(_TOKEN_IDS))
+    _expect_no_zeros(probe, vectors, exchange)
     probe.must(
         not _is_same(*vectors), "different token ids give different vectors", "both give the same vector", exchange
     )
+
+
+def _is_list(response: Response) -> bool:
+    return response.succeeded and response.media_type == "application/json"
 
 
 def _large_batches(context: Context) -> Iterator[Parameters]:
@@ -331,7 +366,7 @@ async def client_batch(probe: Probe) -> None:
     vectors = _decoded(probe, exchange, _MANY)
     lengths = sorted({len(vector) for vector in vectors})
     found = f"lengths {lengths[:5]}"
-    probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause="embeddings:lengths")
+    probe.must(len(lengths) == 1, "all vectors have one length", found, exchange, cause=LENGTHS)
     probe.stop_if_failed()
     alone = await _vector_alone(probe)
     probe.must(
@@ -340,18 +375,10 @@ async def client_batch(probe: Probe) -> None:
         f"{len(alone)} dimensions by itself, {lengths[0]} among many",
         exchange,
         remedy=_BY_ONE_MODEL,
-        cause="embeddings:alone",
+        cause=ALONE,
     )
     probe.stop_if_failed()
-    probe.must(
-        all(0 < math.hypot(*vector) < math.inf for vector in vectors),
-        "each text gets a vector of finite numbers, not all of them zero",
-        "a vector of zeros, or one with a number that is not finite",
-        exchange,
-        remedy=_IN_ORDER,
-        cause="embeddings:no vector",
-    )
-    probe.stop_if_failed()
+    _expect_no_zeros(probe, vectors, exchange)
     first, *others, last = vectors
     nearest = max(range(len(others)), key=lambda number: cosine(last, others[number]))
     own = cosine(last, first) >= cosine(last, others[nearest]) and not _is_same(last, others[nearest])
@@ -363,7 +390,7 @@ async def client_batch(probe: Probe) -> None:
         f"the last text, which is the first again, gets a vector that is nearer to that of text {nearest + 2}",
         exchange,
         remedy=_IN_ORDER,
-        cause="embeddings:order",
+        cause=ORDER,
     )
     probe.stop_if_failed()
     probe.must(
@@ -373,6 +400,16 @@ async def client_batch(probe: Probe) -> None:
         exchange,
         remedy="Have the model's server embed each text of a request by itself: what is beside it must not show.",
         cause="embeddings:beside others",
+    )
+    probe.stop_if_failed()
+    own = not alone or cosine(alone, first) > NEAR or await _may_vary(probe, form, alone, first)
+    probe.must(
+        own,
+        f"a text embeds by itself as it does among many (cosine over {NEAR})",
+        f"cosine {cosine(alone, first) if alone else 0:.2f}",
+        exchange,
+        remedy=_BY_ONE_MODEL,
+        cause=ALONE,
     )
     probe.stop_if_failed()
     await _expect_read_to_the_end(probe, form, vectors, exchange)
@@ -473,8 +510,12 @@ def many(probe: Probe, encoding_format: str) -> Request:
 
 
 def _many_texts(run_id: str, key: str) -> list[str]:
-    """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again."""
-    short = [f"The {look} {thing} of the handbook." for look, thing in product(_LOOKS, _THINGS)][:_SHORT]
+    """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again.
+
+    The first is embedded by itself as well.
+    """
+    short = [f"The {look} {thing} of the handbook." for look, thing in product(_LOOKS, _THINGS)][1:_SHORT]
+    short.insert(0, requests.TEXTS[0])
     return [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]
 
 

@@ -10,6 +10,7 @@ from gt_conformance.checks._capability import TRIES, ask_again, fact_of, is_answ
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     CHUNK_NEEDS,
+    EMPTY_STREAM,
     block_unfinished,
     bodies_in,
     chat_request,
@@ -27,11 +28,11 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._surfaces import ABSENT
+from gt_conformance.checks._surfaces import ABSENT, at_path, base_path
 from gt_conformance.checks._wording import cause_of_answer, describe, describe_error
 from gt_conformance.checks._words import LETTERS, word_of
 from gt_conformance.checks.chat_tools import EARLIER_CALLS, QUESTION, TOOL, join_turn
-from gt_conformance.checks.client import UNROUTED, at_path, base_path
+from gt_conformance.checks.client import UNROUTED
 from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
@@ -274,7 +275,7 @@ def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expecte
     joined = join_turn(stream)
     if not joined.text.strip() and not joined.has_calls:
         if not block_unfinished(probe, exchange, stream.finish_reasons):
-            probe.fail("the deltas joined give text or a tool call", "neither", exchange)
+            probe.fail("the deltas joined give text or a tool call", "neither", exchange, cause=EMPTY_STREAM)
         return
     for what, found in joined.broken.items():
         probe.fail(what, found, exchange)
