@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
-from gt_conformance.exchange import Failure, Request
+from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.vocabulary import Modality, Outcome
 from tests.fake_tenant import (
     ALIAS,
@@ -75,7 +75,7 @@ class Case(AnswerCase):
             return to_lists
         to_strings = replace(self, answer={**given, "data": given["data"][:1]})
 
-        def rule(request: Request) -> Reply | None:
+        def rule(request: Request) -> Response | Reply | None:
             is_string = request.path.endswith(self.path) and isinstance(sent_json(request)["input"], str)
             return super(Case, to_strings if is_string else self).rule(request)
 
