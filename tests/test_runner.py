@@ -393,12 +393,13 @@ async def is_full_of_secrets(probe: Probe) -> None:
 
 
 def test_breaches_outweigh_obstacles(define: Defined) -> None:
-    """A check with breaches violates: the first is its reason, with how many more, and a remedy of its own wins."""
+    """A check with breaches violates: the first is its reason, with how many more. Each has a remedy of its own, or the check's."""
     define("test.breaks", breaks_two_promises)
     result = run(plan_of(TENANT, of_key("test.breaks")), FakeSender()).result(of_key("test.breaks"))
     assert (result.outcome, result.claim) == (Outcome.VIOLATES, "The claim of test.breaks.")
     assert result.reason == "expected a; found b (and 1 more)"
     assert result.remedy == "Mend d."
+    assert [violation.remedy for violation in result.violations] == ["The remedy of test.breaks.", "Mend d."]
     assert [violation.exchange for violation in result.violations] == ["x0003", "x0003"]
     assert [advisory.text for advisory in result.advisories] == ["remarked"]
     assert result.blockers == (Blocker("not all was tried", "Try."),)

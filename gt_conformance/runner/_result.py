@@ -61,12 +61,14 @@ class CheckResult:
         def advice(text: str) -> str:
             return clean(probe.tenant.in_its_terms(text))
 
+        own = next((item.remedy for item in violations if item.remedy), probe.check.remedy)
         violations = [
             replace(
                 item,
                 expected=clean(item.expected),
                 found=clean(item.found),
-                remedy=advice(item.remedy) if item.remedy else None,
+                # Its own, or the check's: never what another violation of the check asks for.
+                remedy=advice(item.remedy or probe.check.remedy),
                 at=clean(item.at),
             )
             for item in violations
@@ -80,7 +82,7 @@ class CheckResult:
             claim=probe.check.claim,
             outcome=outcome,
             reason=_reason(violations, blockers),
-            remedy=_remedy(probe.check, violations, blockers),
+            remedy=advice(own) if violations else blockers[0].remedy if blockers else "",
             violations=tuple(violations),
             blockers=tuple(blockers),
             advisories=tuple(Advisory(clean(item.text), item.exchange) for item in advisories),
@@ -171,9 +173,3 @@ def _reason(violations: list[Violation], blockers: list[Blocker]) -> str:
         more = f" (and {len(blockers) - 1} more)" if len(blockers) > 1 else ""
         return blockers[0].reason + more
     return ""
-
-
-def _remedy(check: Check, violations: list[Violation], blockers: list[Blocker]) -> str:
-    if violations:
-        return next((item.remedy for item in violations if item.remedy), check.remedy)
-    return blockers[0].remedy if blockers else ""
