@@ -409,3 +409,16 @@ def test_a_refusal_where_the_name_may_be_the_reason_is_blocked() -> None:
     assert "does not declare its models" in result.reason
     declared = tenant_of(key("chat", models=None))
     assert judged("embeddings.batch", wrong, tenant=declared).outcome is Outcome.VIOLATES
+
+
+def test_a_hundred_vectors_that_are_too_long_as_floats_are_read_as_base64() -> None:
+    """How long an answer may be is this run's own limit: in base64 it is a fourth of that."""
+    cut = Response(200, (), b"{", complete=False, end="the body exceeds 8388608 bytes (limits.max_response_bytes)")
+
+    def is_long(body: dict[str, Any]) -> bool:
+        return len(body["input"]) > 3 and isinstance(body["input"], list) and as_floats(body)
+
+    sender = FakeSender(to("embeddings", cut, when=is_long))
+    assert judged("embeddings.client_batch", parameters=FLOATS, sender=sender).outcome is Outcome.CONFORMS
+    many = [sent_json(request) for request in sender.sent if "handbook" in request.body.decode()]
+    assert [body["encoding_format"] for body in many] == ["float", "base64"]

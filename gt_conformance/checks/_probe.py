@@ -150,6 +150,11 @@ class StopCheck(Exception):
     """Ends a check whose next step makes no sense; what it recorded stays. Never leaves the runner."""
 
 
+def is_longer_than_read(response: Response | None) -> bool:
+    """Whether the answer was cut because the tenant file lets a run read no more of one."""
+    return response is not None and not response.complete and _MAX_RESPONSE in response.end
+
+
 class Probe:
     """One check under way for one call. Collects violations, advisories and blockers; sends through the runner."""
 
@@ -437,7 +442,7 @@ class Probe:
             raise self._unusable(expected, found, exchange, LABEL_REMEDY, cause="encoding:mislabelled")
         if not response.complete:
             found = f"{format_status(response)}, but {response.end}"
-            if _MAX_RESPONSE in response.end and self._may_be_long(exchange):
+            if is_longer_than_read(response) and self._may_be_long(exchange):
                 self.usable = False
                 self.block(found, f"Raise {_MAX_RESPONSE} in the tenant file, where answers may be so long.")
                 raise StopCheck

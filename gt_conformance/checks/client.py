@@ -492,7 +492,7 @@ async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
         tried.insert(0, many(probe, form))
     for several in tried:
         response = (await probe.send(several)).response
-        if response is not None and response.succeeded:
+        if response is not None and response.succeeded and response.complete:
             return several
     return request
 
