@@ -353,6 +353,11 @@ _SAYS_NO_KEY = re.compile(
 _SAYS_WRONG_KEY = re.compile(r"invalid|incorrect|unknown|wrong|expired|revoked|disabled|malformed|bad ", re.IGNORECASE)
 
 
+def says_wrong_key(response: Response) -> bool:
+    """Whether a refusal says that the key which came is not the right one, or that none came."""
+    return says_no_key(response) or _SAYS_WRONG_KEY.search(extract_reason(response)) is not None
+
+
 def says_unable(response: Response) -> bool:
     """Whether a refusal says that this model does not embed, speak, transcribe or draw."""
     refused = response.refused or response.status == HTTPStatus.NOT_IMPLEMENTED
