@@ -74,6 +74,7 @@ from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surf
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
     cause_of_answer,
+    describe,
     explain_answer,
     explain_silence,
     find_limit,
@@ -162,6 +163,7 @@ __all__ = [
     "cosine",
     "count_states",
     "created_conversation",
+    "describe",
     "described",
     "expect_refusal",
     "explain_answer",
