@@ -18,6 +18,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Request,
     Response,
+    Secrets,
     change_choice,
     change_chunks,
     change_headers,
@@ -29,6 +30,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_any,
     is_file_state,
+    is_live,
     is_stream,
     is_upload,
     is_whole_chat,
@@ -36,6 +38,7 @@ from gt_sandbox.middleware import (
     refuse,
     replace_json,
     with_request_header,
+    with_secrets,
 )
 from tests.test_outages import found, judged
 
@@ -300,3 +303,93 @@ def test_a_header_of_keys_that_is_lost_on_some_routes_is_named() -> None:
 
     [line] = found(judged(change_scopes(drop)))
     assert "pass on the header Authorization" in line
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("bodies-cut-at-4-kb", "Find what limits or cuts the bodies of requests"),
+        ("chats-routed-to-embeddings", "Find out where POST /api/tenant/chat/completions leads"),
+        ("inference-fails-in-200", "answer an error with its own status"),
+        ("byte-order-marks", "Find what puts a byte order mark (EF BB BF) before each answer"),
+        ("unknown-fields-dropped", "pass on each field of a request"),
+        ("embeddings-in-reverse", "in the order of the texts"),
+        ("embeddings-of-the-first-text", "give each text its own vector"),
+        ("chats-cached-by-key-alone", "answer each chat by itself, whoever asked before"),
+    ],
+)
+def test_what_one_part_of_the_way_does_is_one_finding(fault: str, words: str) -> None:
+    """Whatever is asked: nobody is told of a weak model, a hole or a wrong name besides."""
+    middleware = FAULTS[fault].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware, every=True))
+    assert line.startswith("violates")
+    assert words in line
+
+
+KEYS = {
+    "a shard is down": (error_response(500, "shard 2 is down"), "what the keys app, partner have in common"),
+    "no words": (error_response(500, "Internal server error"), "what the keys app, partner have in common"),
+    "a clock is behind": (error_response(401, "Token used before issued"), "refuses the keys app, partner in the same"),
+    "no claims": (error_response(403, "identity: claims missing"), "and each secret right"),
+}
+
+
+@pytest.mark.parametrize(("refusal", "words"), KEYS.values(), ids=KEYS)
+def test_keys_that_fail_in_the_same_words_are_one_finding(refusal: Response, words: str) -> None:
+    """Nobody is sent to look at two secrets, which are right."""
+
+    def refuse_some(secrets: Secrets) -> MiddlewareFactory:
+        return refuse(lambda request: is_live(request, secrets, "APP", "PARTNER"), refusal)
+
+    [line] = found(judged(with_secrets(refuse_some), every=True))
+    assert line.startswith("blocked")
+    assert words in line
+
+
+def test_keys_that_are_not_known_are_a_finding_each() -> None:
+    """Each secret is to be looked at."""
+
+    def refuse_some(secrets: Secrets) -> MiddlewareFactory:
+        return refuse(
+            lambda request: is_live(request, secrets, "APP", "PARTNER"), error_response(401, "Invalid API key")
+        )
+
+    lines = found(judged(with_secrets(refuse_some), every=True))
+    assert [line.partition(":")[0] for line in lines] == ["blocked", "blocked"]
+    assert all("Check the secret of the key" in line for line in lines)
+
+
+SAID = {
+    "one character": ("!" * 20, "it writes one character again and again"),
+    "marks of a template": ("<|im_start|>assistant\nNo.<|im_end|>", "the chat template and the stop words"),
+    "another answer": ("I cannot help.", "with a stronger model"),
+}
+
+
+@pytest.mark.parametrize(("text", "words"), SAID.values(), ids=SAID)
+def test_what_a_model_says_in_place_of_an_answer_tells_what_to_look_at(text: str, words: str) -> None:
+    """It is quoted, so that who reads the finding sees it."""
+
+    def say(choice: dict[str, dict[str, object]]) -> None:
+        if choice["message"].get("content"):
+            choice["message"]["content"] = text
+
+    def stream(chunk: dict[str, list[dict[str, dict[str, object]]]]) -> list[object]:
+        for choice in chunk.get("choices", []):
+            if choice.get("delta", {}).get("content"):
+                choice["delta"]["content"] = text
+        return [chunk]
+
+    record = judged(combine(change_json(is_whole_chat, change_choice(say)), change_chunks(stream)), "dify")
+    lines = found(record)
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def test_an_encoding_that_was_not_asked_for_is_no_caches() -> None:
+    """However much else is wrong with chats: their answers are encoded by something else."""
+    middleware = [FAULTS[name].middleware for name in ("chats-cached-without-tools", "brotli-unasked")]
+    lines = found(judged(combine(*(one for one in middleware if one is not None)), every=True))
+    assert len(lines) == 2, lines
+    assert any("compress only as the request accepts" in line for line in lines)

@@ -4,7 +4,7 @@
 """
 
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import QUESTION, names_fact, tell
+from gt_conformance.checks._capability import QUESTION, Ability, names_fact, tell
 from gt_conformance.checks._check import (
     ADD_INFERENCE_KEY,
     ADD_UPLOAD_KEY,
@@ -74,10 +74,12 @@ from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surf
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
     cause_of_answer,
+    describe,
     explain_answer,
     explain_silence,
     find_limit,
     finding_of,
+    holds_error,
     is_header_lost,
     lets_in,
     name_large,
@@ -85,11 +87,13 @@ from gt_conformance.checks._wording import (
     place_asked,
     says_budget,
     says_no_key,
+    says_wrong_key,
     without_ids,
 )
 from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
+from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.names import ids_in
 from gt_conformance.vocabulary import ATTESTATION
 
@@ -98,6 +102,7 @@ __all__ = [
     "ADD_UPLOAD_KEY",
     "ANY_LIVE_KEY",
     "ATTESTATION",
+    "BASE64_IGNORED",
     "BUILT_IN",
     "CACHED",
     "CACHE_BY_KEY",
@@ -121,6 +126,7 @@ __all__ = [
     "TENANT_CHECKS",
     "UNROUTED",
     "WHOLE_BOUNDARY",
+    "Ability",
     "Address",
     "Advisory",
     "Asking",
@@ -157,6 +163,7 @@ __all__ = [
     "cosine",
     "count_states",
     "created_conversation",
+    "describe",
     "described",
     "expect_refusal",
     "explain_answer",
@@ -167,6 +174,7 @@ __all__ = [
     "finding_of",
     "first_key",
     "gt_extension",
+    "holds_error",
     "ids_in",
     "in_order",
     "is_answered_by_the_api",
@@ -191,6 +199,7 @@ __all__ = [
     "row_calls",
     "says_budget",
     "says_no_key",
+    "says_wrong_key",
     "sketches",
     "tell",
     "tenant_call",

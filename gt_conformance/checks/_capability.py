@@ -31,7 +31,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe, describe_failure
 from gt_conformance.checks._words import made_up_name
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Modality, RemarkKind
 
 TRIES = 5
@@ -236,19 +236,20 @@ async def _explain_lack(probe: Probe, ability: Ability, ask: _Ask, tool: Mapping
         exchange = await ask(plain_chat(probe, _JSON_WANTED), 0)
         able = _holds_json(said_in(exchange.response))
     else:
-        named = {"type": "function", "function": {"name": tool["function"]["name"] if tool else ""}}
+        name = str(tool["function"]["name"]) if tool else ""
+        named = {"type": "function", "function": {"name": name}}
         fields = {"tools": [tool], "tool_choice": named, "stream": True}
         exchange = await ask(plain_chat(probe, "Call the tool for the city Oslo.", fields=fields), 0)
         # That a stream is refused or broken is the finding of its own rows: then nothing shows that the model can.
         able = any(message.get("tool_calls") for message in _messages(exchange.response))
-        return None if able else lacks(probe, ability)
+        return None if able else lacks(probe, ability, said_in(exchange.response), tool=name)
     if trouble := _trouble(probe, ability, exchange):
         return await _of_all_chats(probe) or trouble
-    return None if able else _cut_off(probe, exchange) or lacks(probe, ability)
+    return None if able else _cut_off(probe, exchange) or lacks(probe, ability, said_in(exchange.response))
 
 
 async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
-    fact, recalled = fact_of(probe, Ability.RECALL), 0
+    fact, recalled, said = fact_of(probe, Ability.RECALL), 0, ""
     messages = [("user", tell(fact)), ("assistant", "ok"), ("user", QUESTION)]
     request = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
     for number in range(_RECALL_TRIES):
@@ -256,12 +257,13 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
         if trouble := _trouble(probe, Ability.RECALL, exchange):
             return await _of_all_chats(probe) or trouble
         knows = names_fact(said_in(exchange.response), fact)
+        said = said if knows else said_in(exchange.response)
         if not knows and (cut := _cut_off(probe, exchange)):
             return cut
         recalled += knows
         if recalled == _RECALL_ENOUGH:
             return None
-    return lacks(probe, Ability.RECALL)
+    return lacks(probe, Ability.RECALL, said)
 
 
 async def _of_all_chats(probe: Probe) -> Blocked | None:
@@ -273,11 +275,38 @@ async def _of_all_chats(probe: Probe) -> Blocked | None:
     return None
 
 
-def lacks(probe: Probe, ability: Ability) -> Blocked:
-    """A weak model is one cause, whatever it is found to lack."""
+_LONGEST_SAID, _REPEATED = 60, 5
+_MARKS = re.compile(r"<\|\w+\|>|</?think>|</?s>|\[/?INST\]|</?(?:start|end)_of_turn>")
+"""What chat templates put around messages and models around their reasoning, which is not for those who ask."""
+
+
+def lacks(probe: Probe, ability: Ability, said: str = "", *, tool: str = "") -> Blocked:
+    """A weak model is one cause, whatever it is found to lack; what it ``said`` may show what is wrong with it."""
     alias = probe.model(Modality.CHAT)
+    answer = f": it says {shortened(said, _LONGEST_SAID)!r}" if said.strip() else ""
+    if tool and tool in said and "{" in said:
+        return Blocked(
+            f"the model behind {alias} writes the tool call into its text{answer}",
+            f"Have the server of the model behind {alias} read tool calls out of what the model writes (vLLM: "
+            "--enable-auto-tool-choice and the --tool-call-parser of that model).",
+            cause=f"ability {alias} tools in texts",
+        )
+    if mark := _MARKS.search(said):
+        return Blocked(
+            f"the model behind {alias} does not {ability}{answer}",
+            f"Have the server of the model behind {alias} use the chat template and the stop words of that model, and "
+            f"keep its reasoning apart: {mark[0]!r} is in what it says.",
+            cause=f"ability {alias} marks",
+        )
+    if len(said) >= _REPEATED and len(set(said)) == 1:
+        return Blocked(
+            f"the model behind {alias} does not {ability}{answer}",
+            f"Look at the server of the model behind {alias}: it writes one character again and again (weights that "
+            "do not load as they should, numbers that overflow).",
+            cause=f"ability {alias} one character",
+        )
     return Blocked(
-        f"the model behind {alias} does not {ability}",
+        f"the model behind {alias} does not {ability}{answer}",
         f"Publish the alias {alias} with a stronger model, one that recalls what it is given, calls the tools that it "
         "is offered and answers in JSON where it is asked to, and see that the tenant passes tools on to it.",
         cause=f"ability {alias}",

@@ -62,13 +62,20 @@ def find_limit(exchange: Exchange) -> Blocker | None:
 def says_budget(response: Response) -> bool:
     """Whether an answer says that a budget or a quota is used up: by 402, or in words. To ask again is of no use.
 
-    A quota of so many a minute is a rate, and so is what says when to ask again.
+    A quota of so many a minute is a rate, and so is what says that one may ask again soon.
     """
     if response.status not in _OF_BUDGETS:
         return response.status == HTTPStatus.PAYMENT_REQUIRED
     said = _beginning(response)
-    is_rate = any(response.header(name) is not None for name in _WHEN) or _SAYS_RATE.search(said)
+    is_rate = _may_ask_soon(response) or _SAYS_RATE.search(said)
     return not is_rate and _SAYS_BUDGET.search(said) is not None
+
+
+def _may_ask_soon(response: Response) -> bool:
+    """Whether an answer says when to ask again, and does not say that it is after a run."""
+    given = [text for name in _WHEN if (text := response.header(name)) is not None]
+    seconds = given[0] if response.header(_WHEN[0]) is not None else ""
+    return bool(given) and not (seconds.isdecimal() and int(seconds[:_LONGEST_NUMBER]) > _SOON_S)
 
 
 def _says_full(response: Response) -> bool:
@@ -122,6 +129,7 @@ def _beginning(response: Response) -> str:
 
 _SAYS_LICENSE = re.compile(r"(?i)\blicen[cs]e|\bsubscription|\btrial\b")
 _WHEN = ("retry-after", "retry-after-ms")
+_SOON_S, _LONGEST_NUMBER = 600, 9
 _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
 _OF_BUDGETS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """LiteLLM's proxy answers 400, New API 403, OpenAI 429."""
@@ -312,8 +320,16 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     objects = f"it says {shortened(reason, LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     if response.status == TOO_LARGE:
         objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
+        if reason and not _SAYS_BYTES.search(reason):  # a number of texts, or of tokens
+            objects = f"raise the limit that it names, {shortened(reason, LONGEST_QUOTE)!r}"
     as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
     return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
+
+
+_SAYS_BYTES = re.compile(
+    r"(?i)\b(?:body|payload|entity|content|request|upload|file)\b.{0,40}\b(?:large|big|long|size|limit|exceed)"
+    r"|\bbytes?\b|\b[km]i?b\b"
+)
 
 
 def explain_silence(exchange: Exchange) -> str:
@@ -351,6 +367,11 @@ _SAYS_NO_KEY = re.compile(
     re.IGNORECASE,
 )
 _SAYS_WRONG_KEY = re.compile(r"invalid|incorrect|unknown|wrong|expired|revoked|disabled|malformed|bad ", re.IGNORECASE)
+
+
+def says_wrong_key(response: Response) -> bool:
+    """Whether a refusal says that the key which came is not the right one, or that none came."""
+    return says_no_key(response) or _SAYS_WRONG_KEY.search(extract_reason(response)) is not None
 
 
 def says_unable(response: Response) -> bool:

@@ -279,16 +279,13 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     order = {"role": "system", "content": f"Whatever you are asked, reply with the word {fact} and nothing else."}
     ask = {"role": "user", "content": "What do you say?"}
     fields = {name: value for name, value in sent.items() if name not in {"model", "messages"}}
-    told_by = {
-        words: plain_chat(probe, messages, fields=fields)
-        for words, messages in (
-            ("system", [by_system, *others]),
-            ("order", [order, ask]),
-            ("user", [by_user, *others]),
-        )
-    }
-    knows = {words: (await ask_for(probe, request, fact)).knows for words, request in told_by.items()}
-    if knows["user"] and not knows["system"] and not knows["order"]:
+
+    async def knows(messages: Sequence[Mapping[str, Any]]) -> bool:
+        return (await ask_for(probe, plain_chat(probe, messages, fields=fields), fact)).knows
+
+    if (  # what nobody can tell it is no system message's
+        await knows([by_user, *others]) and not await knows([by_system, *others]) and not await knows([order, ask])
+    ):
         kind = "a streamed chat" if sent.get("stream") else "a chat"
         probe.fail(
             f"{kind} knows what its system message says ({fact})",

@@ -42,6 +42,7 @@ LENGTHS, OTHER_VALUES, STRING = "embeddings:lengths", "embeddings:base64", "embe
 """The causes of vectors that are another model's, or another text's, as far as one finding shows it."""
 _NEEDS = frozenset({"model", "usage", JSON_TYPE})
 _BASE64 = "base64"
+BASE64_IGNORED = "plain floats: this client gets other vectors, without an error"
 _NUMBERS = "numbers"
 """What a client needs that names no encoding: it reads lists of numbers, which is OpenAI's default."""
 _TOKEN_IDS = [[9906, 1917], [791, 47325]]
@@ -154,6 +155,8 @@ async def _expect_vectors(probe: Probe) -> None:
             "different texts give different vectors",
             "two different texts give the same one",
             exchange,
+            remedy=_IN_ORDER,
+            cause="embeddings:order",
         )
     probe.should(alike > _SAME, f"the same text should get the same vector each time: cosine {alike:.4f}", exchange)
     probe.stop_if_failed()
@@ -277,7 +280,7 @@ def _expect_base64(probe: Probe, exchange: Exchange) -> None:
     as_asked = _is_base64(exchange)
     if _BASE64 in probe.parameters.needs:
         expected = "encoding_format base64 gives base64, which this client decodes whatever came"
-        probe.must(as_asked, expected, "plain floats: this client gets other vectors, without an error", exchange)
+        probe.must(as_asked, expected, BASE64_IGNORED, exchange)
     else:
         probe.should(
             as_asked,
@@ -492,7 +495,17 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
         told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
         becomes = {how: found and shows for (how, found), shows in zip(becomes.items(), told, strict=True)}
     least = least_cosine(vectors[0], vectors[-1], _SAME)
-    becomes["other letters than those of its JSON escapes"] = cosine(escaped, as_it_is) <= least
+    is_other = cosine(escaped, as_it_is) <= least
+    if is_other and any(_is_same(one, other) for one, other in combinations(vectors[1:_SHORT], 2)):
+        probe.fail(
+            "each text gets its own vector, in the order of the texts",
+            "one text, written in two ways, gets two vectors, and two other texts get one",
+            exchange,
+            remedy=_IN_ORDER,
+            cause="embeddings:order",
+        )
+        return
+    becomes["other letters than those of its JSON escapes"] = is_other
     for how in (how for how, found in becomes.items() if found):
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")

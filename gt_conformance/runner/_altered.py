@@ -5,12 +5,13 @@ each route in another way, and is one cause. So is one mistake of type that is m
 """
 
 import re
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import Violation, finding_of
+from gt_conformance.checks import Violation, finding_of, holds_error, normalized_reason
 from gt_conformance.exchange import Exchange, NotJson
 from gt_conformance.runner._mixing import route_of
 from gt_conformance.runner._outage import CUT, UNSTEADY, is_cut, words_of
@@ -28,6 +29,7 @@ _BODY = "body~"
 _ESCAPED = finding_of("", "chat:escaped", shared=True)
 _MEDIA_CUT = frozenset(finding_of("", cause, shared=True) for cause in ("audio:cut", "image:cut"))
 _CUT_ALIKE = 2
+_MARKED_ALIKE = 2
 _ID = re.compile(r"[^/]*\d[^/]*")
 
 
@@ -72,13 +74,13 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
         for violation in result.violations
         if (exchange := exchanges.get(violation.exchange or "")) is not None and exchange.request.is_due
     ]
-    causes = _redirected(found) or _unreadable(found)
+    causes = _errors_in_successes(found) or _redirected(found) or _unreadable(found)
     if not causes and (escaped := _escaped(held, exchanges)) is not None:
         return escaped
     if not causes:
         if (of_names := _of_names(found, exchanges)) is not None:
             return of_names
-        causes = _cut_short(found) or _of_one_type(found)
+        causes = _cut_short(found) or _marked(found) or _of_one_type(found)
         return Altered(causes, {}) if causes else None
     routes = {route_of(one): causes[item.finding].finding for item, one in found if item.finding in causes}
     answers = {
@@ -90,6 +92,40 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
 
 
 _Found = Iterable[tuple[Violation, Exchange]]
+
+
+def _errors_in_successes(found: _Found) -> dict[str, Cause]:
+    """One error in the successes of several routes: something takes its status from it, whichever check meets that."""
+    by_reason: dict[str, list[tuple[Violation, Exchange]]] = defaultdict(list)
+    for item, one in found:
+        if one.response is not None and one.response.succeeded and holds_error(one.response):
+            by_reason[normalized_reason(one.response)].append((item, one))
+    causes: dict[str, Cause] = {}
+    for reason, several in by_reason.items():
+        routes = _routes(several)
+        if len(routes) >= _SEVERAL:
+            remedy = (
+                "Have the tenant, and every gateway before it, answer an error with its own status, since clients take "
+                f"a 2xx for a success: {', '.join(routes)}. Then find the cause of the error itself: {reason!r}."
+            )
+            cause = Cause(finding_of("", f"answers:error in successes {reason}", shared=True), remedy)
+            causes |= {item.finding: cause for item, _ in several}
+    return causes
+
+
+def _marked(found: _Found) -> dict[str, Cause]:
+    """What begins with a byte order mark on several routes: sounds and streams are broken by it, and JSON is not."""
+    known = [(item, one) for item, one in found if one.response is not None and one.response.body.startswith(BOM_UTF8)]
+    routes = _routes(known)
+    if len(routes) < _MARKED_ALIKE:
+        return {}
+    remedy = (
+        "Find what puts a byte order mark (EF BB BF) before each answer, and have it leave them as they are: "
+        f"{', '.join(routes)}."
+    )
+    return dict.fromkeys(
+        (item.finding for item, _ in known), Cause(finding_of("", "answers:byte order mark", shared=True), remedy)
+    )
 
 
 def _redirected(found: _Found) -> dict[str, Cause]:

@@ -11,7 +11,9 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.runner._alike import Alike, find_alike
 from gt_conformance.runner._altered import Altered, find_altered
 from gt_conformance.runner._changed import Changed, find_changed
+from gt_conformance.runner._fields import Fields, find_fields
 from gt_conformance.runner._joining import Joining, find_joining
+from gt_conformance.runner._keys import Keys, find_keys
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._outage import Outage, find_outage
 from gt_conformance.runner._repeats import Repeats, find_repeats
@@ -23,7 +25,7 @@ from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[Alike | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining] = ()
+    found: Sequence[Alike | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
@@ -67,12 +69,13 @@ async def find_causes(
     with suppress(Blocked):
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
-    found = Causes([cause for cause in (outage, mixing, repeats, unsteady) if cause is not None])
+    keys = find_keys(seen.keys_not_taken, outage)
+    found = Causes([cause for cause in (outage, keys, mixing, repeats, unsteady) if cause is not None])
     if mixing is None and repeats is None:
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
             found = found if changed is None else Causes((*found.found, changed))
-    for find in (partial(find_altered, exchanges=seen.exchanges), find_joining):  # in what is left of them
+    for find in (partial(find_altered, exchanges=seen.exchanges), find_joining, find_fields):  # in what is left of them
         cause = find(map(found.amend, results))
         found = found if cause is None else Causes((*found.found, cause))
     return found

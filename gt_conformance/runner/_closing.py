@@ -7,7 +7,7 @@ was found through refusals alone shows nothing of the tenant: it is blocked, all
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, find_limit, normalized_reason
+from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, describe, find_limit, normalized_reason
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.runner._outage import is_failure
@@ -46,7 +46,7 @@ class Control:
     def __str__(self) -> str:
         """In words."""
         answer = self.after.response
-        found = f"HTTP {answer.status}" if answer is not None else "no answer"
+        found = describe(answer) if answer is not None else "no answer"
         return f"the key {self.key} gets {found} from {self.after.request.method} {self.after.request.path}"
 
 

@@ -4,12 +4,16 @@ A cache that leaves out what was asked, and a gateway that hands concurrent requ
 any check expects of an answer. ``answers.own`` shows which routes they are; the rest is the same finding.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gt_conformance.checks import OWN, Violation
+from gt_conformance.checks import OWN, Violation, finding_of, lets_in
 from gt_conformance.exchange import Exchange
 from gt_conformance.runner._result import CheckResult
+
+_ENCODED = finding_of("", "encoding:mislabelled", shared=True)
+_NAMED = "model~"
 
 
 def may_be_mixed(result: CheckResult) -> bool:
@@ -33,11 +37,21 @@ class Mixing:
         for violation in own.violations:
             if (exchange := exchanges.get(violation.exchange or "")) is not None:
                 shown.setdefault(route_of(exchange), replace(violation, remedy=violation.remedy or own.remedy))
-        mixing = cls(shown, exchanges)
+        mixing, results = cls(shown, exchanges), list(results)
         for violation in (item for result in results for item in result.violations):
-            if (cause := mixing._cause(exchanges.get(violation.exchange or ""))) is not None:
+            if (cause := mixing._cause_of(violation)) is not None:
                 mixing.renamed.setdefault(violation.finding, cause.finding)
+        mixing.renamed.update(mixing._explained_blockers(results))
         return mixing
+
+    def _explained_blockers(self, results: Iterable[CheckResult]) -> Mapping[str, str]:
+        """What is missing for checks each of which met such answers: it may not be missing at all."""
+        met: dict[str, set[str]] = defaultdict(set)
+        for result in results:
+            for item in (item for item in result.blockers if not item.because):
+                cause = self._met(result)
+                met[item.finding].add(cause.finding if cause else "")
+        return {finding: min(found) for finding, found in met.items() if len(found) == 1 and "" not in found}
 
     def finding_of_route(self, path: str) -> Violation | None:
         """The violation that shows that the answers of a route are mixed up; None where they are not."""
@@ -56,8 +70,20 @@ class Mixing:
         return result.amended(violations, blockers)
 
     def _amend(self, violation: Violation) -> Violation:
-        cause = self._cause(self.exchanges.get(violation.exchange or ""))
+        cause = self._cause_of(violation)
         return violation if cause is None else replace(violation, finding=cause.finding, remedy=cause.remedy)
+
+    def _cause_of(self, violation: Violation) -> Violation | None:
+        """The finding of the route that it is about.
+
+        How an answer is encoded is wrong of whichever answer; whom it names is that of the other request.
+        """
+        exchange = self.exchanges.get(violation.exchange or "")
+        if exchange is None or violation.finding == _ENCODED:
+            return None
+        if violation.finding.startswith(_NAMED) and lets_in(exchange.response):
+            return self.shown.get(route_of(exchange))
+        return self._cause(exchange)
 
     def _met(self, result: CheckResult) -> Violation | None:
         causes = (self._cause(self.exchanges.get(ref)) for ref in result.exchanges)

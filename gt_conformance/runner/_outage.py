@@ -8,7 +8,7 @@ part or one right. At the end of a run each of these becomes one finding.
 
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -228,7 +228,11 @@ async def find_outage(
             continue  # at all times: what such pages are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
-    causes |= _without_bodies(found, exchanges)
+    causes |= (
+        _without_bodies(found, exchanges)
+        or _of_large_bodies(found, exchanges, unsteady)
+        or _of_whole_routes(found, exchanges, causes, unsteady)
+    )
     named = _named(unsteady, found, exchanges)
     causes |= {
         (words, place): cause
@@ -346,6 +350,60 @@ def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tup
     return {(one.words, one.place): cause for one in failures}
 
 
+def _of_large_bodies(
+    found: Sequence[_Failure], exchanges: Exchanges, unsteady: Collection[str]
+) -> dict[tuple[str, str], Cause]:
+    """What fails because of its size, in whatever words: nothing is accepted that is larger than all that is."""
+    asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
+    accepted = [one for one in asked if _succeeded(one)]
+    most = max((one.request.size for one in accepted), default=0)
+    if any(one.response is not None and one.response.looks_like_html for one in asked if one.request.size > most):
+        return {}  # what a firewall lets through may hang on what is sent
+    smaller = {_place(one) for one in accepted}
+    large = [
+        one for one in found if one.exchange in asked and one.exchange.request.size > most and one.words not in unsteady
+    ]
+    words = {one.words for one in large}
+    places = list(dict.fromkeys(one.place for one in large if one.place in smaller))
+    if len(words) < _OBJECTED_ALIKE or len(places) < _OBJECTED_ALIKE or not most:
+        return {}
+    if any(one.words in words and one.exchange.request.size <= most for one in found):
+        return {}
+    least = min(one.exchange.request.size for one in large)
+    remedy = (
+        f"Find what limits or cuts the bodies of requests (a proxy, a buffer, a limit): none of {least} bytes or more "
+        f"is accepted, and those of up to {most} bytes are: {', '.join(places)}."
+    )
+    cause = Cause(finding_of("", "outage:large bodies", shared=True), remedy)
+    return {(one.words, one.place): cause for one in large}
+
+
+def _of_whole_routes(
+    found: Sequence[_Failure],
+    exchanges: Exchanges,
+    known: Mapping[tuple[str, str], Cause],
+    unsteady: Collection[str],
+) -> dict[tuple[str, str], Cause]:
+    """What answers nobody, and refuses in words that differ by key or by what is sent: something else is asked."""
+    by_place: dict[str, dict[str, _Failure]] = defaultdict(dict)
+    for one in found:
+        is_free = (one.words, one.place) not in known and one.words not in unsteady
+        if is_free and _is_refused(one.exchange) and one.violation.finding.startswith(_ANSWER):
+            by_place[one.place].setdefault(one.words, one)
+    causes: dict[tuple[str, str], Cause] = {}
+    for place, failures in by_place.items():
+        asked = [one for one in exchanges.values() if one.request.is_due and _place(one) == place]
+        if len(failures) < _OBJECTED_ALIKE or any(map(_succeeded, asked)):
+            continue
+        remedy = (
+            f"Find out where {place} leads, since no request to it is answered: it may be routed to another service, "
+            f"or to another version of it. It is refused with {'; and with '.join(failures)}."
+        )
+        cause = Cause(finding_of("", f"answer:{place} never", shared=True), remedy)
+        causes |= {(words, place): cause for words in failures}
+    return causes
+
+
 def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) -> dict[tuple[str, str], Cause]:
     """By place: the failure of a route that should have answered explains all others there, and those in same words.
 
@@ -383,6 +441,7 @@ def _causes_of_refusals(
     objects = status in _OBJECTIONS and reason not in _GENERIC
     answers = {one.place: one for one in failures} if objects else answers
     keys = {one.exchange.request.key for one in answers.values()}
+    refused = sorted({str(one.exchange.request.key) for one in failures if one.place in answers})
     is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
     is_unserved = status in _NOT_SERVED and all(_AUDIO in place for place in answers)
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
@@ -409,7 +468,12 @@ def _causes_of_refusals(
             f"all of them. Everything that is asked of them is refused: {places}."
         )
     elif is_right:
-        remedy = f"Have the tenant let the key {', '.join(map(str, keys))} use these, or correct its rights: {places}."
+        whose = (
+            f"key {refused[0]} use these, or correct its"
+            if len(refused) == 1
+            else (f"keys {', '.join(refused)} use these, or correct their")
+        )
+        remedy = f"Have the tenant let the {whose} rights: {places}."
     return {(words, place): Cause(finding, remedy) for place in answers}
 
 

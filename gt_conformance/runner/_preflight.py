@@ -203,7 +203,7 @@ class Preflight:
             self._not_taken[blocker.finding] = exchanges[0]
         elif only_listing_fails(answers):
             self._without_listing.add(key)
-        if self._working and (failed := next(filter(is_failure, exchanges), None)) is not None:
+        if (failed := next(filter(is_failure, exchanges), None)) is not None:
             self._not_taken.setdefault(blocker.finding, failed)
 
 

@@ -155,8 +155,9 @@ def _of_chats(
 ) -> Repeats | None:
     """What a cache gives that looks at the bodies of requests: an answer under the id of an earlier one shows it."""
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
-    if len({_answer_id(one) for one in of_chats[1]}) * 2 <= len(of_chats[1]):
-        return None  # a gateway that gives all answers one id
+    by_id = {(_answer_id(one), _key(one)) for one in of_chats[1]}
+    if len({given for given, _ in by_id}) * 2 <= len(by_id):
+        return None  # a gateway that gives all answers one id, whatever they say
     proofs = _proofs(results, exchanges)
     shown = {
         finding: [one for one in found if one is not None and _original(one, of_chats[0]) is not None]

@@ -51,6 +51,26 @@ def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareF
     return with_secrets(make)
 
 
+def _cache_in_front(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareFactory:
+    """The same by a cache that stands before the tenant, which does not see what is answered from it."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, Response] = {}
+
+        async def serve(call: Call) -> None:
+            if not wanted(call.request):
+                await call.forward()
+                return
+            response = kept.get(key(call.request)) or await call.response()
+            if response.succeeded:
+                kept.setdefault(key(call.request), response)
+            await call.respond(response)
+
+        return per_call(serve)
+
+    return with_secrets(make)
+
+
 def _path_of(request: Request) -> str:
     return request.path.rpartition("/")[2]
 
@@ -312,6 +332,13 @@ FAULTS = (
         _cache(TRANSCRIPTIONS, lambda request: request.secret),
         caught_by="audio.transcribes_as_asked",
         breaks=("S4",),
+    ),
+    fault(
+        "chats-cached-by-key-alone",
+        "A cache before the tenant gives each key its first chat, whatever else it asks.",
+        _cache_in_front(CHAT, lambda request: (request.path, request.secret)),
+        caught_by="answers.own",
+        breaks=("C1", "A9"),
     ),
     fault(
         "chats-cached-without-tools",

@@ -511,4 +511,18 @@ FAULTS = (
         caught_by="embeddings.token_ids",
         breaks=("R1",),
     ),
+    fault(
+        "embeddings-in-reverse",
+        "The vectors of a request come in the reverse order of its texts.",
+        change_vectors(EMBEDDINGS, lambda vectors: vectors[::-1]),
+        caught_by="embeddings.client_batch",
+        breaks=("E1", "R1"),
+    ),
+    fault(
+        "embeddings-of-the-first-text",
+        "Each text of a request gets the vector of the first.",
+        change_vectors(EMBEDDINGS, lambda vectors: vectors[:1] * len(vectors)),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
 )

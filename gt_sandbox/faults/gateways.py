@@ -2,22 +2,31 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import redirect, web_page
 from gt_sandbox.middleware import (
+    CHAT,
+    EMBEDDINGS,
+    IMAGES,
+    JSON,
+    SPEECH,
+    TRANSCRIPTIONS,
     MiddlewareFactory,
     Request,
     Response,
     change_chunks,
+    change_requests,
     change_responses,
     change_successes,
     combine,
     is_any,
     is_live,
     is_stream,
+    reroute,
     respond_with,
     use_key,
 )
@@ -52,6 +61,22 @@ def _numbers_as_text(value: Any) -> Any:
         return [_numbers_as_text(item) for item in value]
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+
+def _keep_known(body: bytes) -> bytes:
+    """A request without the fields that a gateway does not know."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    return json.dumps({key: value for key, value in fields.items() if key in _KNOWN}).encode()
+
+
+_KNOWN = frozenset(
+    {"model", "messages", "stream", "max_tokens", "temperature", "input", "voice", "prompt", "n", "size", "title"}
+)
+_INFERENCE = (CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES)
+_QUOTA_USED_UP = {"error": {"message": "The quota is used up.", "type": "insufficient_quota"}}
+_BUFFER = 4_096
 
 FAULTS = (
     fault(
@@ -124,5 +149,43 @@ FAULTS = (
         use_key(lambda request, secrets: "FULL" if is_live(request, secrets, "CHAT", "RAG", "CURSOR") else None),
         caught_by="route.refused",
         breaks=("A5",),
+    ),
+    fault(
+        "bodies-cut-at-4-kb",
+        "A proxy passes on the first 4 kB of each request alone: JSON breaks off, and forms have no end.",
+        change_requests(lambda request: len(request.body) > _BUFFER, lambda body: body[:_BUFFER]),
+        caught_by="chat.client_load",
+        breaks=("C1", "R1"),
+    ),
+    fault(
+        "chats-routed-to-embeddings",
+        "A rule of the ingress sends chats to the service that embeds: each key is refused in other words.",
+        reroute(lambda request: request.path.replace("/chat/completions", "/embeddings") if CHAT(request) else None),
+        caught_by="chat.completes",
+        breaks=("C1",),
+    ),
+    fault(
+        "inference-fails-in-200",
+        "A quota service answers in place of each model: an error, under the status 200.",
+        change_responses(
+            lambda request: any(asks(request) for asks in _INFERENCE) and not is_stream(request),
+            lambda _, response: response.with_json(_QUOTA_USED_UP) if response.succeeded else response,
+        ),
+        caught_by="chat.completes",
+        breaks=("C1", "E1"),
+    ),
+    fault(
+        "byte-order-marks",
+        "A gateway puts the mark of UTF-8's byte order before whatever is answered, sounds as well.",
+        change_successes(is_any, lambda response: response.with_body(BOM_UTF8 + response.body)),
+        caught_by="audio.speaks",
+        breaks=("C8", "S2"),
+    ),
+    fault(
+        "unknown-fields-dropped",
+        "A gateway passes on the fields that it knows alone: tools, response_format and encoding_format are none.",
+        change_requests(lambda request: request.header("content-type").startswith(JSON), _keep_known),
+        caught_by="embeddings.base64",
+        breaks=("E4",),
     ),
 )

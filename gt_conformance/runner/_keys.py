@@ -1,0 +1,72 @@
+"""Several keys that fail in the same words are one finding: a part of the tenant that some keys need, and no key.
+
+A shard of records that is down, claims that are not found, a clock that is behind: what is wrong is not any secret.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gt_conformance.checks import normalized_reason, says_wrong_key
+from gt_conformance.errors import Blocker
+from gt_conformance.exchange import Exchange
+from gt_conformance.runner._outage import Outage, is_failure, words_of
+from gt_conformance.runner._result import CheckResult
+from gt_conformance.vocabulary import Actor
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What keys that fail alike become, by the findings about each."""
+
+    causes: Mapping[str, Blocker]
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result with what one of these keys keeps from being tested under the finding of all of them."""
+        return result.amended(result.violations, tuple(map(self._amend, result.blockers)))
+
+    def _amend(self, item: Blocker) -> Blocker:
+        cause = self.causes.get(item.finding)
+        return item if cause is None else replace(item, because=cause.finding, remedy=cause.remedy, acts=cause.acts)
+
+
+def find_keys(not_taken: Mapping[str, Exchange], outage: Outage | None) -> Keys | None:
+    """Which keys they are; None where each fails for itself.
+
+    ``not_taken`` are the findings about keys that did not work, each with its proof. What fails in the same words
+    elsewhere is that failure, whose finding the ``outage`` has.
+    """
+    renamed = {} if outage is None else outage.renamed
+    by_words: dict[str, dict[str, Exchange]] = defaultdict(dict)
+    for finding, exchange in not_taken.items():
+        if finding not in renamed and exchange.response is not None and _is_of_no_key(exchange):
+            by_words[words_of(exchange)][finding] = exchange
+    causes: dict[str, Blocker] = {}
+    for words, found in by_words.items():
+        if len(found) > 1:
+            because = "" if outage is None else outage.failing.get(words, "")
+            causes |= dict.fromkeys(found, replace(_blocker_of(words, found), because=because))
+    return Keys(causes) if causes else None
+
+
+def _is_of_no_key(exchange: Exchange) -> bool:
+    """Whether it fails, or is refused in words that say something else than that the key is not the right one."""
+    response = exchange.response
+    if is_failure(exchange) or response is None:
+        return is_failure(exchange)
+    reason = normalized_reason(response)
+    return response.refused and " " in reason and not says_wrong_key(response)
+
+
+def _blocker_of(words: str, found: Mapping[str, Exchange]) -> Blocker:
+    keys = ", ".join(sorted(str(one.request.key) for one in found.values()))
+    fails = any(map(is_failure, found.values()))
+    remedy = (
+        f"Find in the tenant's log what the keys {keys} have in common, since others work: it fails at whatever these "
+        f"ask, with HTTP {words}."
+        if fails
+        else f"Find out why the tenant refuses the keys {keys} in the same words, HTTP {words}, and takes others: a "
+        "record, a right or a clock may be wrong, and each secret right."
+    )
+    acts = Actor.TENANT if fails else Actor.SETUP
+    return Blocker(f"the keys {keys} fail alike: HTTP {words}", remedy, acts, cause=f"keys alike {words}")
