@@ -86,9 +86,11 @@ def run(
     return outcome
 
 
-def record_of(faults: FaultSet, narrow: Callable[[Plan], Plan] = lambda plan: plan) -> Record:
-    """The record of a run against a tenant with these faults, as its file gives it."""
-    record, _, _ = _judge(faults, VariantSet(), narrow)
+def record_of(
+    faults: FaultSet, narrow: Callable[[Plan], Plan] = lambda plan: plan, variants: VariantSet | None = None
+) -> Record:
+    """The record of a run against a tenant with these faults and variants, as its file gives it."""
+    record, _, _ = _judge(faults, variants or VariantSet(), narrow)
     found: Record = json.loads(json.dumps(record))
     return found
 

@@ -93,6 +93,43 @@ BAD: dict[str, Bad] = {
         "Set base_url to the address that is redirected to",
         (every(308, b"{}", "application/json", ("location", "https://elsewhere.invalid/")),),
     ),
+    "login-redirect": Bad(
+        "HTTP 302 redirect to https://login.invalid/authorize, not followed;",
+        "The redirect leads to another page than was asked for",
+        (every(302, PAGE, "text/html", ("location", "https://login.invalid/authorize")),),
+    ),
+    "moved-host": Bad(
+        "HTTP 302 redirect to https://new.invalid/api/tenant/v1/models, not followed;",
+        "Set base_url to the address that is redirected to",
+        (every(302, b"", "text/plain", ("location", "https://new.invalid/api/tenant/v1/models")),),
+    ),
+    "titled-page": Bad(
+        'HTTP 200, but it is an HTML page ("Sign in - Acme");',
+        "have it let this machine's requests through",
+        (every(200, b"<html><head><title>\n Sign in -  Acme</title>", "text/html"),),
+    ),
+    "titled-page-403": Bad(
+        'HTTP 403 with an HTML page ("Just a moment...");',
+        "The HTML page comes from something in front of the API",
+        (every(403, b"<!doctype html><title>Just a moment...</title>", "text/html"),),
+    ),
+    "http-at-the-port-for-tls": Bad(
+        'an HTML page ("400 The plain HTTP request was sent to HTTPS port");',
+        "Write https:// in base_url",
+        (every(400, b"<html><title>400 The plain HTTP request was sent to HTTPS port</title>", "text/html"),),
+    ),
+    "http-at-the-port-for-tls-of-go": Bad(
+        "HTTP 400;",
+        "Write https:// in base_url",
+        (every(400, b"Client sent an HTTP request to an HTTPS server.\n", "text/plain"),),
+    ),
+    "every-key-refused-in-plain-text": Bad(
+        "the tenant refuses all 8 keys that were tried",
+        "Check base_url and the secrets",
+        (every(401, b"Unauthorized", "text/plain"),),
+        most=2 * (KEYS + UPLOAD_KEYS),
+        runbooks=(),
+    ),
     "every-key-refused": Bad(
         "HTTP 401: This key is not known.",
         "Check base_url and the secrets",

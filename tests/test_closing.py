@@ -135,6 +135,16 @@ def test_a_banning_gateway_is_neither_green_nor_red() -> None:
     assert len({name for check in tried for name in found.reported[check]}) == 1
 
 
+def test_a_key_that_is_replaced_meanwhile_is_the_operators() -> None:
+    """A secret that is rotated, or expires, during a run blocks what its key shows, and says so: no tenant's fault."""
+    record = _runs.record_of(FaultSet(()), variants=select_variants(("a-key-replaced-during-the-run",)))
+    assert not [one["check"] for one in record["findings"] if one["outcome"] == "violates"]
+    [missing] = [one for one in record["findings"] if one["outcome"] == "blocked"]
+    assert missing["acts"] == "setup"
+    assert missing["remedy"].startswith("Look whether chat expired, or was rotated or revoked, during the run")
+    assert "7 other keys still work" in missing["proofs"][0]["found"]
+
+
 def test_what_was_answered_is_judged_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hole that shows by a 2xx is no matter of refusals: a run that is interrupted before its end has it."""
     begun = threading.Event()

@@ -25,7 +25,12 @@ WORDS: dict[str, tuple[Response, str]] = {
     "a status alone": (answer("", 204), "HTTP 204"),
     "a reason": (refusal(404, "No such name."), "HTTP 404: No such name."),
     "a reason at the top": (answer({"message": "Nothing here."}, 404), "HTTP 404: Nothing here."),
-    "a page": (HTML_PAGE, "HTTP 200 with an HTML page"),
+    "a page": (HTML_PAGE, 'HTTP 200 with an HTML page ("Acme")'),
+    "a page without a title": (answer("<html>", kind="text/html"), "HTTP 200 with an HTML page"),
+    "a redirect with a page": (
+        answer("<html><title>Moved</title>", 302, "text/html", location="/a"),
+        "HTTP 302 redirect to /a, not followed",
+    ),
     "a reason that is too long": (refusal(400, LONG), f"HTTP 400: {'x' * 160}… [200 characters in all]"),
     "a reason that just fits": (refusal(400, "x" * 160), f"HTTP 400: {'x' * 160}"),
     "a redirect": (

@@ -3,6 +3,7 @@
 Without it a wrong base URL would confirm every not_supported row.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from gt_conformance.checks._wording import (
     SEND_JSON,
     describe,
     describe_failure,
+    describe_page,
     explain_answer,
     explain_html_page,
     extract_reason,
@@ -32,9 +34,13 @@ KEY_REFUSED = frozenset({401, 403})
 _OBJECTS = frozenset({406, 411, 412, 413, 415, 417, 422, 426, 428, 431, 451})
 """What objects to a request, and is no host's where the API is not."""
 _FAILS = 500
+_BEGINNING = 2_000
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
 _USUAL_PATH = "/api/tenant"
-_NOT_THE_API = "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address."
+_NOT_THE_API = (
+    "Check base_url: it must be the tenant's API (https://<tenant-host>/api/tenant), not its web address. If it is, a "
+    "login page, a portal or a maintenance page answers in its place: have it let this machine's requests through."
+)
 MUST_BE_REFUSED = "a 4xx, since this route cannot exist: else a refusal proves nothing"
 """Where that fails it is no key's trouble, and one cause for all of them."""
 _CATCH_ALL = (
@@ -111,7 +117,8 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
         try:
             response.json()
         except NotJson as error:
-            found, remedy = f"HTTP {response.status}, but {error}", _NOT_THE_API
+            what = f"it is {describe_page(response)}" if response.looks_like_html else error
+            found, remedy = f"HTTP {response.status}, but {what}", _NOT_THE_API
             if response.media_type == "application/json" and '"data"' in response.plain:
                 remedy = SEND_JSON
         else:
@@ -201,11 +208,16 @@ def is_answered_by_the_api(answers: Sequence[Response | None]) -> bool:
     """Whether a preflight's answers come from the tenant's API at all, and from the right place in it."""
     known, absent = answers[0] if answers else None, answers[1] if len(answers) > 1 else None
     if known is None or absent is None or known.status in KEY_REFUSED:
-        return any(is_api_answer(item) for item in answers)
+        return any(is_api_answer(item) or _is_plain_refusal(item) for item in answers)
     # Where a route that cannot exist answers as the known one does, something else answers for every path.
     if absent.succeeded or absent.status == known.status:
         return False
     return any(is_api_answer(item) for item in answers)
+
+
+def _is_plain_refusal(response: Response | None) -> bool:
+    """Whether a key is refused in plain text, or with nothing, as a tenant may: another key shows who refuses."""
+    return response is not None and response.status in KEY_REFUSED and not response.looks_like_html
 
 
 def is_api_answer(response: Response | None) -> bool:
@@ -243,6 +255,17 @@ PASS_ON_KEY = (
     "header Authorization."
 )
 _SET_BASE_URL = "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
+_LET_PAST_LOGIN = (
+    "The redirect leads to another page than was asked for, as that of a login or a portal: have what is before the "
+    "API let this machine's requests with a key through, or connect this machine as that page asks (VPN, network "
+    "login). If the API moved, set base_url to its new address."
+)
+_WRITE_HTTPS = "Write https:// in base_url: the port speaks TLS alone."
+_SAYS_HTTPS = re.compile(
+    rb"(?i)plain HTTP (?:request was sent )?to an? (?:SSL-enabled|HTTPS)|HTTP request (?:was sent )?to (?:an )?HTTPS"
+)
+_TEMPORARY = frozenset({302, 303, 307})
+_OF_LOGIN = re.compile(r"(?i)log-?[io]n|sign-?in|sso\b|auth|saml|oidc|portal|consent")
 
 
 def _remedy_refused(probe: Probe, response: Response) -> str:
@@ -250,7 +273,7 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
         return _remedy_failed(probe, response)
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
-        return explain_html_page(response)
+        return _WRITE_HTTPS if _wants_tls(response) else explain_html_page(response)
     if response.status in KEY_REFUSED:
         wrong = f"Check the secret of the key {name}: the tenant does not take it."
         swapped = probe.credential.retired_secret is not None
@@ -260,13 +283,31 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
             else "revoked, or of another tenant"
         )
         return PASS_ON_KEY if says_no_key(response) else f"{wrong} It may be {what}."
-    if 300 <= response.status < 400:
-        is_cached = response.status == HTTPStatus.NOT_MODIFIED
-        return _ONLY_WHERE_ASKED if is_cached else _SET_BASE_URL
-    return _remedy_unserved(probe, response)
+    return _remedy_redirected(response) if 300 <= response.status < 400 else _remedy_unserved(probe, response)
+
+
+def _remedy_redirected(response: Response) -> str:
+    if response.status == HTTPStatus.NOT_MODIFIED:
+        return _ONLY_WHERE_ASKED
+    return _LET_PAST_LOGIN if _leads_elsewhere(response) else _SET_BASE_URL
+
+
+def _leads_elsewhere(response: Response) -> bool:
+    """Whether a redirect leads not to the same place under another address, but to a page: to log in, say."""
+    location = response.header("location")
+    if not location or (to := urlsplit(location)).path.rstrip("/").endswith(KNOWN_ROUTE):
+        return False
+    return response.status in _TEMPORARY or _OF_LOGIN.search(f"{to.netloc}{to.path}") is not None
+
+
+def _wants_tls(response: Response) -> bool:
+    """Whether a server says that plain HTTP came to its port for TLS, as nginx, Apache and Go's do."""
+    return response.status == HTTPStatus.BAD_REQUEST and _SAYS_HTTPS.search(response.body[:_BEGINNING]) is not None
 
 
 def _remedy_unserved(probe: Probe, response: Response) -> str:
+    if _wants_tls(response):
+        return _WRITE_HTTPS
     parts = urlsplit(probe.tenant.base_url)
     usual = f"{parts.scheme}://{parts.netloc}{_USUAL_PATH}"
     if response.status in _OBJECTS:  # an API answers, and says what it objects to

@@ -269,13 +269,21 @@ def format_status(response: Response) -> str:
 def describe(response: Response) -> str:
     """The status and what the tenant gave as its reason, shortened."""
     if response.looks_like_html:
-        return f"{format_status(response)} with an HTML page"
+        is_redirect = 300 <= response.status < 400 and response.header("location")
+        return format_status(response) if is_redirect else f"{format_status(response)} with {describe_page(response)}"
     if response.refused and holds_answer(response):
         return f"{format_status(response)} with an answer in its body"
     reason = extract_reason(response)
     return f"{format_status(response)}: {shortened(reason, LONGEST_QUOTE)}" if reason else format_status(response)
 
 
+def describe_page(response: Response) -> str:
+    """``an HTML page ("Sign in")``: with its title, which most often tells whose it is."""
+    title = shortened(response.title, _LONGEST_TITLE)
+    return f'an HTML page ("{title}")' if title else "an HTML page"
+
+
+_LONGEST_TITLE = 80
 _KNOW_CONVERSATIONS = (
     "Have the tenant keep each conversation that it opens, and know it for the key that opened it, on every instance: "
     "a chat in one that was just opened is answered as if there were none."

@@ -244,6 +244,12 @@ class Response:
             return True
         return self.media_type in {"text/html", "application/xhtml+xml"} and not start.startswith((b"{", b"["))
 
+    @property
+    def title(self) -> str:
+        """The title of a web page; empty where it has none."""
+        found = _TITLE.search(self.body[:_HEAD_OF_PAGE])
+        return "" if found is None else " ".join(found[1].decode("utf-8", errors="replace").split())
+
     @cached_property
     def events(self) -> tuple[ServerSentEvent, ...]:
         """The body read as server-sent events, with the time at which each was complete."""
@@ -257,6 +263,8 @@ class Response:
         return read_stated([self.text]) if b'"usage"' in self.body else None
 
 
+_TITLE = re.compile(rb"(?i)<title[^>]{0,200}>\s*([^<]{1,400})")
+_HEAD_OF_PAGE = 8_000
 _ESCAPE = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["/]))')
 
 

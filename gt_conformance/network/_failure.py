@@ -119,6 +119,11 @@ _NAME_SERVICE_CODES = frozenset(
 _REACH = "Check the host and port in base_url, and whether the tenant is up and reachable from here."
 _SPEAKS = "Check base_url: what answers there does not speak HTTP as expected."
 _TLS_REMEDY = "Check the host and port in base_url, and the certificate of the host."
+_NO_TLS = (
+    "Check the host and port in base_url: plain HTTP may be spoken at that port. Only for this machine itself may "
+    "base_url begin with http://."
+)
+_MAYBE_TLS = "If it is a port for TLS, write https:// in base_url."
 _CA = "For a private CA, or a proxy that inspects TLS, name the CA's PEM bundle as ca_file in the tenant file."
 _CLIENT = "Set client_cert, and client_key, in the tenant file."
 _MAYBE_CLIENT = f"If the tenant asks for a client certificate: {_CLIENT[0].lower()}{_CLIENT[1:]}"
@@ -181,7 +186,8 @@ def _of_answer(error: Exception, way: Way) -> NetworkFailure:
     text = str(error).lower()
     if isinstance(error, httpcore.RemoteProtocolError) and "disconnected" not in text and "closed" not in text:
         return NetworkFailure(Failure.PROTOCOL, "what came back is not HTTP", _SPEAKS, sent=True)
-    detail, remedy = "the connection was closed without an answer", f"{_SPEAKS} {way.may_want_certificate}".strip()
+    hint = way.may_want_certificate if way.secure else _MAYBE_TLS
+    detail, remedy = "the connection was closed without an answer", f"{_SPEAKS} {hint}".strip()
     return NetworkFailure(Failure.CLOSED, detail, remedy, retry=True, sent=True)
 
 
@@ -320,7 +326,7 @@ def _of_tls(error: ssl.SSLError, way: Way, step: Step) -> NetworkFailure:
         detail = f"the tenant refuses the TLS handshake ({reason})"
         remedy = f"The tenant may ask for a client certificate, or for another version of TLS. {_CLIENT}"
     elif reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}:
-        detail, remedy = f"what answers does not speak TLS ({reason})", _TLS_REMEDY
+        detail, remedy = f"what answers does not speak TLS ({reason})", _NO_TLS
     else:
         detail, remedy = f"the TLS connection failed ({reason or error.strerror or type(error).__name__})", _TLS_REMEDY
     return NetworkFailure(Failure.TLS, detail, remedy, sent=step is Step.SENT)

@@ -6,14 +6,20 @@ was found through refusals alone shows nothing of the tenant: it is blocked, all
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, describe, find_limit, normalized_reason
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, Response
+from gt_conformance.exchange import Exchange, Presentation, Response
 from gt_conformance.runner._outage import is_failure
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.vocabulary import Outcome
+
+_BANNED = (
+    "Have the gateway before the tenant let this machine's refused requests through, or lower "
+    "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again."
+)
 
 
 @dataclass(frozen=True)
@@ -75,14 +81,30 @@ class Closing:
                 cause="no answer at the end",
                 exchange=failed[0].after.ref,
             )
+        if self._may_be_rotated(failed):
+            named = ", ".join(control.key for control in failed)
+            return Blocker(
+                f"{keys} stopped working during the run: {found}, where "
+                f"{count_noun(len(self.controls) - len(failed), 'other key')} still work: what was refused "
+                "before may have been refused for that",
+                f"Look whether {named} expired, or was rotated or revoked, during the run: then set its current "
+                f"secret, and run again. Else {_BANNED[0].lower()}{_BANNED[1:]}",
+                cause="live keys stopped working",
+            )
         refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
         return Blocker(
             f"{keys} stopped working after {count_noun(refused, 'refused request')}: "
             f"{found}: no refusal of this run can be distinguished from a ban",
-            "Have the gateway before the tenant let this machine's refused requests through, or lower "
-            "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again.",
+            _BANNED,
             cause="live keys stopped working",
         )
+
+    def _may_be_rotated(self, failed: Sequence[Control]) -> bool:
+        """Whether that is what a key gets whose secret was replaced, or has expired: 401, where others still work."""
+        if len(failed) == len(self.controls):
+            return False
+        answers = [control.after.response for control in failed]
+        return all(one is not None and one.status == HTTPStatus.UNAUTHORIZED for one in answers)
 
     def find_reason(self, results: Iterable[CheckResult]) -> str:
         """The finding that tells why the keys stopped working: its proof is the refusal of one, as at the end."""
@@ -138,8 +160,8 @@ class Closing:
     def _is_doubtful(self, ref: str | None) -> bool:
         """Whether a violation's proof is a refusal that the ban may have made.
 
-        That one key alone is refused its list, where the others work, is what the tenant does to that key. Where
-        several are, it is a ban of keys that were refused too often.
+        That one key alone is refused its list, where the others work, is what the tenant does to that key, unless it
+        is what a key gets that nobody has. Where several are, it is a ban of keys that were refused too often.
         """
         exchange = self.exchanges.get(ref or "")
         refused = {control.key for control in self.controls if control.is_refused}
@@ -148,7 +170,17 @@ class Closing:
         if len(refused) == len(self.controls):
             return True
         is_list = exchange.request.path.endswith(KNOWN_ROUTE)
-        return exchange.request.key in refused and (len(refused) > 1 or not is_list)
+        if exchange.request.key not in refused:
+            return False
+        return len(refused) > 1 or not is_list or self._is_as_unknown(exchange)
+
+    def _is_as_unknown(self, proof: Exchange) -> bool:
+        """Whether a key gets now what a key gets that nobody has: its secret expired, or was replaced, meanwhile.
+
+        A run revokes nothing, so that is no doing of the tenant's. What locks a key because of what was asked says so.
+        """
+        unknown = (one for one in self.exchanges.values() if one.request.presentation is Presentation.MADE_UP)
+        return any(_is_refusal(one.response) and _words(one) == _words(proof) for one in unknown)
 
 
 def may_rest_on_refusals(result: CheckResult, exchanges: Mapping[str, Exchange]) -> bool:

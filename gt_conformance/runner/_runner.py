@@ -54,7 +54,11 @@ _WAKE_S = 0.1
 _CLOSING = -1
 """The number of a request that is sent once more at the end of the run."""
 _CONTROLS = 4
-_UNJUDGED = Blocker("the run ended before this was judged", "Run again.", Actor.HERE)
+_UNJUDGED = Blocker(
+    "the run ended before this was judged",
+    "Run again; if -x or --maxfail of pytest ended the run, leave it out.",
+    Actor.HERE,
+)
 _REPORT_IT = "Report it with results.json, which holds the traceback under suite_errors."
 
 

@@ -271,6 +271,27 @@ def _ban_keys(after: int) -> MiddlewareFactory:
     return guard
 
 
+def _replace_secret(name: str, after: int) -> Callable[[Secrets], MiddlewareFactory]:
+    """Take a key's secret for one that nobody has, once it came so many times: it was rotated, or has expired."""
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        came = 0
+
+        @per_call
+        async def guard(call: Call) -> None:
+            nonlocal came
+            came += call.request.secret == secrets[name]
+            if came > after and call.request.secret == secrets[name]:
+                message = "The API key is malformed, unknown or no longer valid."
+                await call.respond(error_response(401, message, "authentication_error"))
+                return
+            await call.forward()
+
+        return guard
+
+    return make
+
+
 VARIANTS = (
     variant(
         "any-origin-allowed",
@@ -479,6 +500,13 @@ VARIANTS = (
         "A gateway before the tenant refuses a key everything once it was refused three times for what it may not do.",
         with_secrets(lambda _: _ban_keys(after=3)),
         permitted_by="RFC 9110, 15.5.4: a server may refuse whatever it will",
+        lacks="stopped working",
+    ),
+    variant(
+        "a-key-replaced-during-the-run",
+        "The secret of a key is replaced while a run uses it: from then on it is refused as one that nobody has.",
+        with_secrets(_replace_secret("GT_EMBEDDED_CHAT", after=12)),
+        permitted_by="GT API keys and access, Lifecycle and operations: a rotated secret is dead at once",
         lacks="stopped working",
     ),
 )
