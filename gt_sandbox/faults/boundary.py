@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from typing import Any
 
 from starlette.types import Scope
 
@@ -25,14 +26,18 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     Secrets,
+    change_choice,
+    change_json,
     change_requests,
     change_scopes,
+    error_response,
     is_dataset_upload,
     is_file_state,
     is_live,
     is_stream,
     per_call,
     replay_body,
+    respond_with,
     use_key,
     with_bearer,
     with_request_header,
@@ -44,6 +49,15 @@ _INFERENCE = (CHAT, EMBEDDINGS, TRANSCRIPTIONS, SPEECH, IMAGES)
 
 def _is_unversioned(request: Request) -> bool:
     return "/v1/" not in request.path
+
+
+def _chats_in_conversation_unversioned(request: Request) -> bool:
+    return CHAT(request) and _is_unversioned(request) and bool(request.header(CONVERSATION_HEADER))
+
+
+@change_choice
+def _say_nothing(choice: Any) -> None:
+    choice["message"].update(content="")
 
 
 def _answer_in_refusals(secrets: Secrets) -> MiddlewareFactory:
@@ -334,6 +348,30 @@ FAULTS = (
         "unversioned-streams-ignore-conversations",
         "By the un-versioned path a streamed chat does not go on in the conversation that it names.",
         change_scopes(lambda scope, request: _without_conversation(scope, request) if is_stream(request) else scope),
+        caught_by="conversation.continuity",
+        breaks=("C6", "A2"),
+    ),
+    fault(
+        "unversioned-conversations-say-nothing",
+        "By the un-versioned path chats in a conversation are answered without text.",
+        change_json(_chats_in_conversation_unversioned, _say_nothing),
+        caught_by="conversation.continuity",
+        breaks=("C5", "A2"),
+    ),
+    fault(
+        "unversioned-conversations-refused",
+        "By the un-versioned path a chat that names a conversation is refused, to the key that opened it as well.",
+        respond_with(_chats_in_conversation_unversioned, error_response(400, "Unknown header.")),
+        caught_by="conversation.continuity",
+        breaks=("C5", "A2"),
+    ),
+    fault(
+        "unversioned-streams-of-conversations-500",
+        "By the un-versioned path a streamed chat that names a conversation fails.",
+        respond_with(
+            lambda request: _chats_in_conversation_unversioned(request) and is_stream(request),
+            error_response(500, "Internal Server Error"),
+        ),
         caught_by="conversation.continuity",
         breaks=("C6", "A2"),
     ),

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -26,9 +27,11 @@ from gt_sandbox.middleware import (
     Predicate,
     Request,
     change_choice,
+    change_events,
     change_json,
     change_requests,
     change_successes,
+    combine,
     error_response,
     has_field,
     has_role,
@@ -68,6 +71,10 @@ def _has_content_parts(request: Request) -> bool:
 
 def _has_four_bytes(request: Request) -> bool:
     return CHAT(request) and max(json.dumps(request.messages, ensure_ascii=False)) > "\uffff"
+
+
+def _without_content(event: bytes) -> bytes:
+    return re.sub(rb'"content":"(?:[^"\\]|\\.)*"', b'"content":""', event)
 
 
 def _end_in_an_error(choice: Any) -> None:
@@ -440,6 +447,30 @@ FAULTS = (
         respond_with(_has_content_parts, error_response(422, "content: a string is expected.")),
         caught_by="chat.message_forms",
         breaks=("R1",),
+    ),
+    fault(
+        "content-parts-unanswered",
+        "A chat whose content is a list of text parts is answered without text.",
+        change_json(_has_content_parts, _change_message(content="")),
+        caught_by="chat.message_forms",
+        breaks=("C1",),
+    ),
+    fault(
+        "chats-with-a-seed-say-nothing",
+        "A chat that names a seed is answered without text, whole or streamed.",
+        combine(
+            change_json(has_field("seed"), _change_message(content="")),
+            change_events(lambda request: is_stream(request) and "seed" in request.fields, _without_content),
+        ),
+        caught_by="chat.completes",
+        breaks=("C1", "C8"),
+    ),
+    fault(
+        "chats-with-tools-say-nothing",
+        "A chat with tools in which none is called is answered without text.",
+        change_json(_has_tools, _change_message(content="")),
+        caught_by="chat.tools",
+        breaks=("C1", "R1"),
     ),
     fault(
         "chats-with-emoji-500",

@@ -94,6 +94,24 @@ def _has_tokens(request: Request) -> bool:
     return EMBEDDINGS(request) and isinstance(value, list) and any(isinstance(item, list | int) for item in value)
 
 
+def _has_tokens_unversioned(request: Request) -> bool:
+    return _has_tokens(request) and "/v1/" not in request.path
+
+
+def _count(request: Request) -> int:
+    """How many texts a list holds; 0 for a single string, and for token ids."""
+    given = request.fields.get("input")
+    is_list = EMBEDDINGS(request) and isinstance(given, list) and not _has_tokens(request)
+    return len(given) if isinstance(given, list) and is_list else 0
+
+
+_FEW = 3
+
+
+def _zeros(vectors: list[list[float]]) -> list[list[float]]:
+    return [[0.0] * len(one) for one in vectors]
+
+
 def _cut_texts(body: bytes) -> bytes:
     fields = json.loads(body)
     given = fields.get("input")
@@ -343,6 +361,34 @@ FAULTS = (
         breaks=("E1",),
     ),
     fault(
+        "embeddings-of-many-by-another-model",
+        "Many texts are embedded by another model than few, with as many dimensions.",
+        change_vectors(lambda request: _count(request) > _FEW, lambda vectors: [one[::-1] for one in vectors]),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-of-lists-of-one-shorter",
+        "A list of one text is embedded by a model of fewer dimensions than a string, or several texts.",
+        change_vectors(lambda request: _count(request) == 1, lambda vectors: [one[: WIDTH // 2] for one in vectors]),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "embeddings-of-several-all-zeros",
+        "Several texts embed to zeros, one to a vector.",
+        change_vectors(lambda request: _count(request) > 1, _zeros),
+        caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "floats-by-another-model",
+        "Where encoding_format is float, another model embeds.",
+        change_vectors(_asks_for_floats, lambda vectors: [one[::-1] for one in vectors]),
+        caught_by="embeddings.base64",
+        breaks=("E1", "E3"),
+    ),
+    fault(
         "embeddings-parts-swapped",
         "Many texts are embedded in parts, whose vectors are put together in another order.",
         change_vectors(EMBEDDINGS, lambda vectors: [*vectors[32:], *vectors[:32]]),
@@ -503,6 +549,27 @@ FAULTS = (
         respond_with(_has_tokens, error_response(422, "input: texts are expected.")),
         caught_by="embeddings.token_ids",
         breaks=("R1",),
+    ),
+    fault(
+        "token-ids-refused-unversioned",
+        "By the un-versioned path, which clients call, input as lists of token ids is refused.",
+        respond_with(_has_tokens_unversioned, error_response(422, "input: texts are expected.")),
+        caught_by="embeddings.token_ids",
+        breaks=("R1",),
+    ),
+    fault(
+        "token-ids-unversioned-name-provider-model",
+        "By the un-versioned path, which clients call, embeddings of token ids name a provider's model.",
+        change_json(_has_tokens_unversioned, lambda body: body.update(model=PROVIDER)),
+        caught_by="answers.name_published",
+        breaks=("E2", "A2"),
+    ),
+    fault(
+        "token-ids-of-zeros",
+        "Every list of token ids embeds to zeros.",
+        change_vectors(_has_tokens, _zeros),
+        caught_by="embeddings.token_ids",
+        breaks=("E1", "R1"),
     ),
     fault(
         "token-ids-all-alike",
