@@ -63,6 +63,21 @@ TOOL: dict[str, Any] = {
     },
 }
 
+_OTHER_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "convert_currency",
+        "description": "Convert an amount of money from one currency into another.",
+        "parameters": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("amount", "from", "to")},
+            "required": ["amount", "from", "to"],
+        },
+    },
+}
+"""What no question asks for: clients offer several tools."""
+_SEVERAL = (_OTHER_TOOL, TOOL)
+"""The tool that is to be called is the last of them."""
 _TOOL_NAME = TOOL["function"]["name"]
 _REQUIRED = TOOL["function"]["parameters"]["required"]
 QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
@@ -126,21 +141,24 @@ async def tools(probe: Probe) -> None:
     or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way. So are
     calls that the model writes wrong: arguments that do not parse, or a tool that was not offered.
     """
-    await probe.send_all([_whole_request(probe, choice) for choice in ("auto", _NAMED)])  # neither waits for the other
+    named = _whole_request(probe, _NAMED, _SEVERAL)
+    await probe.send_all([_whole_request(probe, "auto"), named])  # neither waits for the other
     exchange = await ask_again(probe, _whole_request(probe, "auto"))
     called = _read_whole(probe, exchange, "a chat with tools and tool_choice auto completes")
     called = await _sound(probe, called, _whole_again(probe, "auto"), _streamed_instead(probe))
     await _answer(probe, called)
-    forced = await ask_again(probe, _whole_request(probe, _NAMED))
+    forced = await ask_again(probe, named)
     ordered = Called(forced)
     if forced.response is None or not forced.response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
     else:
         ordered = _read_whole(probe, forced, "a chat with a named tool_choice completes")
-        ordered = await _sound(probe, ordered, _whole_again(probe, _NAMED), _streamed_instead(probe))
+        ordered = await _sound(probe, ordered, _whole_again(probe, _NAMED, _SEVERAL), _streamed_instead(probe))
         text = "tool_choice that names the function gives no tool call"
         probe.should(ordered.calls or not called.calls, text, forced)
     probe.stop_if_failed()
+    if not ordered.calls:
+        await _expect_each_tool(probe, forced)
     if not called.calls and not ordered.calls:
         if "content_filter" in finish_reasons(forced.response):
             raise Blocked(*FILTERED)
@@ -155,13 +173,36 @@ async def tools(probe: Probe) -> None:
         await _answer(probe, ordered)
 
 
-def _whole_request(probe: Probe, tool_choice: object) -> Request:
-    return plain_chat(probe, QUESTION, fields={"tools": [TOOL], "tool_choice": tool_choice})
+async def _expect_each_tool(probe: Probe, named: Exchange) -> None:
+    """The last of two tools can be called by its name, if it can each time where it is the first.
+
+    It was not called here, and no other in its place: that would be the model's way.
+    """
+
+    async def is_called(tools: Sequence[Mapping[str, Any]], number: int) -> bool:
+        called = await _whole_again(probe, _NAMED, tools)(number)
+        return called is not None and called.is_sound
+
+    if any([await is_called(_SEVERAL, number) for number in range(1, _CALL_TRIES)]):
+        return
+    if all([await is_called(_SEVERAL[::-1], number) for number in range(_CALL_TRIES)]):
+        probe.fail(
+            "each of several tools reaches the model",
+            f"the last of two cannot be called in {_CALL_TRIES} chats; as the first, it is in each of {_CALL_TRIES}",
+            named,
+            remedy="Have the tenant pass every tool of a request on to the model, whatever its place among them.",
+            cause="tools:not each",
+        )
+        raise StopCheck
 
 
-def _whole_again(probe: Probe, tool_choice: object) -> "_Ask":
+def _whole_request(probe: Probe, tool_choice: object, tools: Sequence[Mapping[str, Any]] = (TOOL,)) -> Request:
+    return plain_chat(probe, QUESTION, fields={"tools": list(tools), "tool_choice": tool_choice})
+
+
+def _whole_again(probe: Probe, tool_choice: object, tools: Sequence[Mapping[str, Any]] = (TOOL,)) -> "_Ask":
     async def ask(number: int) -> Called | None:
-        exchange = await ask_again(probe, _whole_request(probe, tool_choice), first=number * TRIES)
+        exchange = await ask_again(probe, _whole_request(probe, tool_choice, tools), first=number * TRIES)
         return _tried(probe, lambda trial: _read_whole(trial, exchange))
 
     return ask
@@ -194,10 +235,11 @@ class Called:
     @property
     def flaw(self) -> tuple[str, str] | None:
         """What the schema cannot tell of a call: that it is of the tool offered, and that its arguments parse."""
+        offered = [tool["function"]["name"] for tool in self.exchange.request.fields["tools"]]
         for call in self.calls:
             name, arguments = call["function"]["name"], call["function"]["arguments"]
-            if name != _TOOL_NAME:
-                return f"the tool called is the one offered ({_TOOL_NAME})", shortened(repr(name), 60)
+            if name not in offered:
+                return f"the tool called is one of those offered ({', '.join(offered)})", shortened(repr(name), 60)
             try:
                 parsed = parse_json(arguments)
             except NotJson:
@@ -210,7 +252,8 @@ class Called:
     @property
     def lack(self) -> tuple[str, str] | None:
         """That a call which has no flaw lacks what the tool requires."""
-        for arguments in (call["function"]["arguments"] for call in self.calls if self.flaw is None):
+        asked_for = [call for call in self.calls if call["function"]["name"] == _TOOL_NAME]
+        for arguments in (call["function"]["arguments"] for call in asked_for if self.flaw is None):
             if missing := [one for one in _REQUIRED if one not in parse_json(arguments)]:
                 return f"a tool call's arguments hold {', '.join(missing)}, which the tool requires", repr(arguments)
         return None
@@ -291,7 +334,8 @@ async def _answer(probe: Probe, called: Called) -> None:
     """Send the calls back with a result each; nothing where there are none, or where one could not be answered."""
     if not called.calls or probe.violations or probe.blockers:
         return
-    request = plain_chat(probe, _with_results(probe, called), fields={"tools": [TOOL]})
+    fields = {"tools": called.exchange.request.fields["tools"]}
+    request = plain_chat(probe, _with_results(probe, called), fields=fields)
     exchange, _ = await complete(probe, request, "a chat that carries the tool's result completes")
     await _expect_result_read(probe, request, exchange)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gt_sandbox.faults._fault import Fault, fault
 from gt_sandbox.middleware import (
+    CHAT,
     MiddlewareFactory,
     Request,
     change_chunks,
@@ -33,6 +34,11 @@ def drop_tools(body: bytes) -> bytes:
     """A chat without its tools, and without a choice among them."""
     fields = json.loads(body)
     return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
+
+
+def _keep_first_tool(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps({**fields, "tools": fields["tools"][:1]} if fields.get("tools") else fields).encode()
 
 
 def change_calls(change: Callable[[Piece], list[Piece]]) -> MiddlewareFactory:
@@ -198,5 +204,12 @@ FAULTS = (
             lambda request: is_stream(request) and has_role("tool")(request),
             error_response(422, "role: tool is not a role."),
         ),
+    ),
+    fault(
+        "tools-after-the-first-dropped",
+        "Of several tools the model gets the first one.",
+        change_requests(CHAT, _keep_first_tool),
+        caught_by="chat.tools",
+        breaks=("R1",),
     ),
 )
