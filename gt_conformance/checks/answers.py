@@ -383,12 +383,14 @@ def _model_of(request: Request) -> str | None:
 def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchange, tuple[str, str]]]:
     """The embeddings in which a text has the vector of another text, with the request that sent that one, and both.
 
-    Where its own request sent that text as well, it is the order that is wrong, which embeddings.client_batch finds.
+    Where its own request sent that text as well, or one text twice that got two vectors, it is the order that is wrong,
+    which embeddings.batch and embeddings.client_batch find.
     """
     known: dict[tuple[float, ...], tuple[str, Exchange]] = {}
     for exchange in seen:
-        vectors = dict(_vectors(exchange))
-        if len(set(vectors.values())) < len(vectors):
+        given = list(_vectors(exchange))
+        vectors = dict(given)
+        if len(set(vectors.values())) < len(vectors) or len(set(given)) > len(vectors):
             continue
         for text, vector in vectors.items():
             other, earlier = known.setdefault(vector, (text, exchange))
