@@ -393,3 +393,25 @@ def test_an_encoding_that_was_not_asked_for_is_no_caches() -> None:
     lines = found(judged(combine(*(one for one in middleware if one is not None)), every=True))
     assert len(lines) == 2, lines
     assert any("compress only as the request accepts" in line for line in lines)
+
+
+def test_an_instance_that_fails_in_successes_is_one_finding() -> None:
+    """It is told from a gateway that takes the status from every error."""
+    numbers = count(2)
+    inside = {"error": {"message": "upstream failed"}}
+
+    def fail(_: Request, response: Response) -> Response:
+        return response.with_json(inside) if response.succeeded and next(numbers) % 3 == 1 else response
+
+    [line] = found(judged(change_responses(is_whole, fail), every=True))
+    assert "an error in a success: upstream failed, and the same request is answered when it is sent again" in line
+
+
+def test_an_instance_that_does_not_know_a_file_says_nothing_of_dead_keys() -> None:
+    """A dead key that gets its 404 is asked for once more: the other instances refuse it."""
+    numbers = count(1)
+    unknown = error_response(404, "The file does not exist.")
+    lines = found(
+        judged(refuse(lambda request: is_file_state(request) and next(numbers) % 3 == 0, unknown), every=True)
+    )
+    assert not [line for line in lines if "where the key is refused" in line]

@@ -489,9 +489,9 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
     if any(becomes.values()):
         # What the model does not read may be anything: other letters in the place of these tell.
         marked = [mark(text, probe.run_id, probe.credential.name) for text in (*_OTHERS.values(), *_OTHER_SIGNS)]
-        vectors = await _embed(probe, form, marked)
-        read = [not _is_same(as_it_is, vector) for vector in vectors[: len(_OTHERS)]]
-        signs = dict(zip(_OTHER_SIGNS, vectors[len(_OTHERS) :], strict=True))
+        others = await _embed(probe, form, marked)
+        read = [not _is_same(as_it_is, vector) for vector in others[: len(_OTHERS)]]
+        signs = dict(zip(_OTHER_SIGNS, others[len(_OTHERS) :], strict=True))
         told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
         becomes = {how: found and shows for (how, found), shows in zip(becomes.items(), told, strict=True)}
     least = least_cosine(vectors[0], vectors[-1], _SAME)

@@ -98,7 +98,8 @@ def _errors_in_successes(found: _Found) -> dict[str, Cause]:
     """One error in the successes of several routes: something takes its status from it, whichever check meets that."""
     by_reason: dict[str, list[tuple[Violation, Exchange]]] = defaultdict(list)
     for item, one in found:
-        if one.response is not None and one.response.succeeded and holds_error(one.response):
+        is_steady = item.finding != UNSTEADY
+        if is_steady and one.response is not None and one.response.succeeded and holds_error(one.response):
             by_reason[normalized_reason(one.response)].append((item, one))
     causes: dict[str, Cause] = {}
     for reason, several in by_reason.items():

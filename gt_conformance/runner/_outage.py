@@ -21,6 +21,7 @@ from gt_conformance.checks import (
     explain_answer,
     explain_silence,
     finding_of,
+    holds_error,
     is_header_lost,
     is_redirect,
     name_large,
@@ -39,6 +40,7 @@ _ANSWER, _BODY = "answer~", "body~"
 """How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
 CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
 _UNREADABLE = "a body that is not JSON"
+_ERROR_INSIDE = "an error in a success"
 _SILENT: Mapping[Failure | None, str] = {
     Failure.TIMEOUT: "no answer in time",
     Failure.CLOSED: "a connection that was closed without an answer",
@@ -224,8 +226,8 @@ async def find_outage(
     for words, failures in by_words.items():
         if await _is_unsteady(failures, send_again):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
-        elif words == _PAGE:
-            continue  # at all times: what such pages are is told by the checks that meet them
+        elif words == _PAGE or words.startswith(_ERROR_INSIDE):
+            continue  # at all times: what such answers are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
     causes |= (
@@ -586,8 +588,9 @@ def _succeeded(exchange: Exchange) -> bool:
 
 
 def _fails(exchange: Exchange) -> bool:
-    """Whether it is a failure that may come now and then: as above, a key not taken, a body cut short, a web page."""
-    return is_failure(exchange) or _is_key_refused(exchange) or is_cut(exchange) or _is_page(exchange)
+    """Whether it is a failure that may come now and then: as above, a key not taken, no whole answer, or another."""
+    failed = is_failure(exchange) or _is_key_refused(exchange) or is_cut(exchange)
+    return failed or _is_page(exchange) or _is_error_inside(exchange)
 
 
 def _goes_wrong(exchange: Exchange) -> bool:
@@ -608,6 +611,14 @@ def _is_page(exchange: Exchange) -> bool:
     """Whether a success is a web page, which no route gives: whoever asks, an instance before the API answered."""
     response = exchange.response
     return response is not None and response.succeeded and response.looks_like_html
+
+
+def _is_error_inside(exchange: Exchange) -> bool:
+    """Whether what is due comes as a success that holds an error and nothing else; of a stream its end tells that."""
+    response = exchange.response
+    if response is None or not response.succeeded or not exchange.request.is_due:
+        return False
+    return response.media_type != "text/event-stream" and holds_error(response)
 
 
 def is_cut(exchange: Exchange) -> bool:
@@ -664,6 +675,8 @@ def words_of(exchange: Exchange) -> str:
     if response is None:
         return _SILENT[exchange.failure]
     if response.succeeded:
+        if _is_error_inside(exchange):
+            return f"{_ERROR_INSIDE}: {normalized_reason(response)}"
         is_closed = response.media_type != "text/event-stream" and _CLOSED.fullmatch(response.body) is not None
         return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
