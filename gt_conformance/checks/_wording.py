@@ -328,16 +328,14 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     objects = f"it says {shortened(reason, LONGEST_QUOTE)!r}" if reason else "it does not say what it objects to"
     if response.status == TOO_LARGE:
         objects = f"raise its limits, and its proxies', on the size of a request ({exchange.request.size} bytes here)"
-        if reason and not _SAYS_BYTES.search(reason):  # a number of texts, or of tokens
+        if reason and _LIMITS_OTHERS.search(reason):
             objects = f"raise the limit that it names, {shortened(reason, LONGEST_QUOTE)!r}"
     as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
     return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
 
 
-_SAYS_BYTES = re.compile(
-    r"(?i)\b(?:body|payload|entity|content|request|upload|file)\b.{0,40}\b(?:large|big|long|size|limit|exceed)"
-    r"|\bbytes?\b|\b[km]i?b\b"
-)
+_LIMITS_OTHERS = re.compile(r"(?i)\b(?:tokens?|inputs?|texts?|items?|batch(?:es)?|messages?|tools?)\b")
+"""What a 413 may be about but bytes."""
 
 
 def explain_silence(exchange: Exchange) -> str:
