@@ -169,3 +169,16 @@ def test_waivers_that_are_no_longer_needed_are_in_every_document() -> None:
         assert "Waivers that are no longer needed" in shown
         assert remark in shown
         assert "Waivers that are no longer needed" not in render_html(record(book()))
+
+
+def test_a_remedy_is_said_once() -> None:
+    """A reason does not repeat the remedy of its finding; where that is a common one, each reason keeps its own."""
+    common = {"remedy_of_all": "Check each.", "acts": "setup", "finding": "setup~0a1b2c"}
+    two = [
+        check("blocked", credential=key, obstacles=[{"reason": f"No {key}.", "remedy": f"Add {key}.", **common}])
+        for key in ("chat", "rag")
+    ]
+    one = terminal(record(book(parts={"models": two[:1]})))
+    assert one.count("Add chat.") == 1
+    both = " ".join(terminal(record(book(parts={"models": two[:1], "chat": two[1:]}))).split())
+    assert "B1 → Check each. because No chat. Add chat. (and 1 more)" in both

@@ -100,7 +100,10 @@ RECORDS: Mapping[str, tuple[Record, Answers]] = {
             ("proof x0001", *_PROOF),
             _NOBODY,
             ("Nothing: everything that belongs to it was tested.",),
-            ("The platform (tenant): Repair chat.part", "V1, V2, V3", "and 4 more"),
+            (
+                "The platform (tenant): Repair chat.part0. V1 Repair chat.part4. V2 Repair chat.part8. V3 Then V4, V5,",
+                "and 4 more",
+            ),
             ("How bad: 3 critical, 6 high, 3 medium",),
         ),
     ),

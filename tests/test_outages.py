@@ -128,6 +128,46 @@ def silent(wanted: Predicate) -> MiddlewareFactory:
     return end
 
 
+def gone(first: int, last: int | None = None) -> MiddlewareFactory:
+    """From that request on nothing is answered, to that one, or to the end; nor what is under way just then."""
+    number = count(1)
+    seen = 0
+
+    def is_gone() -> bool:
+        return seen >= first and (last is None or seen <= last)
+
+    @per_call
+    async def end(call: Call) -> None:
+        nonlocal seen
+        seen = next(number)
+        if is_gone():
+            raise CLOSED
+        response = await call.response()
+        if is_gone():
+            raise CLOSED
+        await call.respond(response)
+
+    return end
+
+
+GONE: dict[str, tuple[int | None, str]] = {
+    "to the end": (None, "nothing was answered any more to the end of the run"),
+    "for a while": (100, "whatever was asked"),
+}
+
+
+@pytest.mark.parametrize(("last", "words"), GONE.values(), ids=GONE)
+def test_a_tenant_that_is_gone_meanwhile_is_nobodys_violation(last: int | None, words: str) -> None:
+    """Nothing tells the tenant from the way to it, as a VPN that drops: it is blocked, once, and says since when."""
+    record = judged(gone(60, last), "dify", "n8n")
+    [line] = found(record)
+    assert line.startswith(
+        "blocked: Find what stopped: the tenant, a gateway before it, or the network of this machine"
+    )
+    [missing] = [one for one in record["findings"] if one["outcome"] == "blocked"]
+    assert words in missing["proofs"][0]["found"]
+
+
 @pytest.mark.parametrize(("wanted", "words"), SILENT.values(), ids=SILENT)
 def test_a_route_that_never_answers_is_one_finding(wanted: Predicate, words: str) -> None:
     """It hangs up where it should answer, and where it should refuse."""

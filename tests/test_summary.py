@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from gt_conformance import comparison
 from gt_conformance.exchange import inert
-from gt_conformance.report import render_markdown
+from gt_conformance.report import render_html, render_markdown
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import ViolationRecord
 from gt_conformance.vocabulary import Route
@@ -302,3 +302,18 @@ def test_the_summary_of_several_tenants_fits_too() -> None:
     text = render_markdown(broken("eu", "a1"), broken("us", "a2"))
     assert len(text) <= LONGEST
     assert [len(table) for table in tables(parsed(text))] == [3, 2, 24, 2, 24]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"), [("violates", "key.required violates."), ("blocked", "key.required could not be tested.")]
+)
+def test_what_decides_beyond_the_cells_is_named(outcome: str, words: str) -> None:
+    """A runbook all of whose cells are green, and which is not GO, has a tenant check named below the matrix."""
+    sentence = f"Tenant checks have no cell here, and count for every runbook that they protect: {words}"
+    found = [check(outcome, "key.required"), check("conforms", "tenant.errors_shaped")]
+    made = record(book("dify"), tenant_checks=found)
+    assert sentence in " ".join(render_markdown(made).split())
+    assert sentence in render_html(made)
+    own = record(book("dify", {"chat": [check(outcome)]}), tenant_checks=found)
+    green = record(book("dify"), tenant_checks=found[1:])
+    assert not [one for one in (own, green) if "Tenant checks have no cell here" in render_markdown(one)]

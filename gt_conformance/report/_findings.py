@@ -205,7 +205,9 @@ def _lines(item: FindingRecord) -> Iterator[ProofLine]:
     """What differs in the key and the exchange only is one line."""
     same: dict[tuple[str, str, str], dict[str | None, dict[str, None]]] = {}
     for proof in item["proofs"]:
-        seen = same.setdefault((proof["expected"], proof["found"], proof["at"]), {})
+        # Where several have remedies of their own, each reason holds one; a reader has that of one before the eyes.
+        found = proof["found"].removesuffix(f" {item['remedy']}") if not proof["expected"] else proof["found"]
+        seen = same.setdefault((proof["expected"], found, proof["at"]), {})
         exchanges = seen.setdefault(proof["credential"], {})
         if proof["exchange"]:
             exchanges[proof["exchange"]] = None

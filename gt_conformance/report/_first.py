@@ -16,6 +16,7 @@ from gt_conformance.vocabulary import Decision, Outcome, Severity
 _READY = (Decision.GO, Decision.GO_WITH_EXCEPTIONS)
 _MOST_NAMES = 30
 _MOST_LINES, _MOST_ON_PAPER = 6, 10
+_MOST_TASKS, _MOST_LABELS = 3, 8
 
 
 class Names(NamedTuple):
@@ -31,13 +32,20 @@ class Names(NamedTuple):
         return len(self.titles) + self.more
 
 
+class Task(NamedTuple):
+    """One thing to do, in words, and the findings that it is for."""
+
+    remedy: str
+    findings: tuple[Finding, ...]
+
+
 class Step(NamedTuple):
-    """What one of those who have to act does: for which findings, and the first of it in words."""
+    """What one of those who have to act does: the first of it in words, and the findings that are left then."""
 
     actor: str
-    findings: tuple[Finding, ...]
+    tasks: tuple[Task, ...]
+    left: tuple[Finding, ...]
     more: int
-    first: str
 
 
 class Attested(NamedTuple):
@@ -210,7 +218,17 @@ def _steps(findings: Iterable[Finding]) -> Iterator[Step]:
         actor = f"{one.waiver['owner']} (owner, until {one.waiver['expires']})" if one.waiver else one.acts
         by_actor.setdefault(actor, []).append(one)
     for actor, own in by_actor.items():
-        yield Step(_capital(actor), tuple(own[:8]), max(0, len(own) - 8), own[0].remedy or own[0].reason)
+        by_remedy: dict[str, list[Finding]] = {}
+        for one in own:
+            by_remedy.setdefault(one.remedy or one.reason, []).append(one)
+        # What could not be tested is listed with its remedies beside it.
+        worded = _MOST_TASKS if own[0].is_violation else 1
+        tasks = [Task(remedy, tuple(found)) for remedy, found in by_remedy.items()]
+        told = tuple(task._replace(findings=task.findings[:_MOST_LABELS]) for task in tasks[:worded])
+        left = [one for task in tasks[worded:] for one in task.findings]
+        left += [one for task in tasks[:worded] for one in task.findings[_MOST_LABELS:]]
+        room = max(0, _MOST_LABELS - sum(len(task.findings) for task in told))
+        yield Step(_capital(actor), told, tuple(left[:room]), max(0, len(left) - room))
 
 
 def _proof(record: Record) -> str:

@@ -108,6 +108,7 @@ def _report(record: Record, scope: str) -> str:
             cover=_cover.cover(record),
             first=_first.first_page(record, findings),
             groups=_matrix.matrix(record),
+            beyond_the_cells=_matrix.beyond_the_cells(record),
             spending=_spending.spending_facts(record["traffic"]),
             boundary=_boundary.boundary(record, finding_of),
             **{name: [one for one in findings if one.outcome is outcome] for name, outcome in _SECTIONS.items()},

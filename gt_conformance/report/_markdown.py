@@ -12,7 +12,7 @@ from gt_conformance.report._cover import cover
 from gt_conformance.report._decision import runbook_decision
 from gt_conformance.report._findings import Finding, Proof, blockers, unattested, violations, waived
 from gt_conformance.report._format import numbered
-from gt_conformance.report._matrix import NOT_RUN, matrix
+from gt_conformance.report._matrix import NOT_RUN, beyond_the_cells, matrix
 from gt_conformance.report._since import Group, since
 from gt_conformance.report._spending import is_priced, spent_in_short
 from gt_conformance.report._times import describe_chats, promise_lines
@@ -194,6 +194,9 @@ def _matrix(record: Record) -> Iterator[str]:
     yield ""
     legend = [f"{mark} {'not run' if name == NOT_RUN else name}" for name, mark in _MARKS.items()]
     yield f"N native, G GT extension, \N{EN DASH} not supported (must be refused). {', '.join(legend)}."
+    if beyond := beyond_the_cells(record):
+        yield ""
+        yield plain(beyond)
 
 
 def _key(outcome: str) -> str:

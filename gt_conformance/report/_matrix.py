@@ -78,6 +78,29 @@ def matrix(record: Record) -> list[Group]:
     ]
 
 
+_BEYOND = (
+    (Decision.NO_GO, (Outcome.VIOLATES,), "violates", "violate"),
+    (Decision.NOT_DECIDED, (Outcome.BLOCKED,), "could not be tested", "could not be tested"),
+)
+_MOST_NAMED = 5
+
+
+def beyond_the_cells(record: Record) -> str:
+    """Which tenant checks decide about a runbook that nothing in its own cells does; empty where there is none."""
+    for decided, outcomes, one, several in _BEYOND:
+        names = [check["id"] for check in record["tenant_checks"] if check["outcome"] in outcomes]
+        hidden = any(
+            runbook_decision(record, book) is decided
+            and not any(part["outcome"] in outcomes for part in (*book["routes"], *book["checklist"]))
+            for book in record["runbooks"]
+        )
+        if names and hidden:
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            words = f"{', '.join(names[:_MOST_NAMED])}{more} {one if len(names) == 1 else several}"
+            return f"Tenant checks have no cell here, and count for every runbook that they protect: {words}."
+    return ""
+
+
 _ROOM, _ROOM_OF_A_LINE = 1_050_000, 900
 """Characters: what the runbooks may take in all, and what each takes of it before it says anything of its checks."""
 _WEIGHTS = {Outcome.CONFORMS: 420}

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
+    KNOWN_ROUTE,
     PASS_ON_KEY,
     UNROUTED,
     Violation,
@@ -223,18 +224,22 @@ async def find_outage(
     is_gt_closed = _is_gt_closed(exchanges)
     causes: dict[tuple[str, str], Cause] = {}
     unsteady: dict[str, Cause | None] = {}
+    gone = _find_interruption(exchanges) or await _find_gone(found, exchanges, send_again)
     for words, failures in by_words.items():
-        if await _is_unsteady(failures, send_again):
+        if gone is not None and failures[0].exchange.failure in _LOST:
+            causes |= {(words, failure.place): Cause.by(gone) for failure in failures}
+        elif await _is_unsteady(failures, send_again):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
         elif words == _PAGE or words.startswith(_ERROR_INSIDE):
             continue  # at all times: what such answers are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
-    causes |= (
-        _without_bodies(found, exchanges)
-        or _of_large_bodies(found, exchanges, unsteady)
-        or _of_whole_routes(found, exchanges, causes, unsteady)
-    )
+    if gone is None:
+        causes |= (
+            _without_bodies(found, exchanges)
+            or _of_large_bodies(found, exchanges, unsteady)
+            or _of_whole_routes(found, exchanges, causes, unsteady)
+        )
     named = _named(unsteady, found, exchanges)
     causes |= {
         (words, place): cause
@@ -247,6 +252,9 @@ async def find_outage(
         for finding, exchange in keys_not_taken.items()
         if _goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
     }
+    if gone is not None:
+        silent = (finding for finding, exchange in keys_not_taken.items() if exchange.failure in _LOST)
+        mistaken |= dict.fromkeys(silent, gone.finding)
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
     if not causes and not due and not failing:
@@ -263,6 +271,73 @@ async def find_outage(
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
     outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
+
+
+async def _find_gone(
+    found: Sequence[_Failure], exchanges: Exchanges, send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+) -> Blocker | None:
+    """Why nothing is answered any more, not even what was at first; None where something is, or nothing is silent.
+
+    Then no answer tells the tenant from the way to it: what went silent shows nothing of what it promises.
+    """
+    silent = [one.exchange for one in found if one.exchange.response is None]
+    at_first = [one for one in exchanges.values() if _is_list(one) and _succeeded(one)]
+    if not silent or not at_first:
+        return None
+    again = [await send_again(at_first[0], number) for number in range(_ASKED_AGAIN)]
+    if not all(one.response is None and one.failure in _LOST for one in again):
+        return None
+    answered = [_end_of(one) for one in exchanges.values() if one.response is not None]
+    since = f" from {max(answered) / 1000:.0f} s after its beginning on" if answered else ""
+    return Blocker(
+        f"nothing was answered any more to the end of the run{since}, whatever was asked: {again[0].detail}; "
+        f"{count_noun(len(answered), 'request')} had been answered by then",
+        _FIND_WHAT_STOPPED,
+        cause="gone",
+        exchange=silent[0].ref,
+    )
+
+
+def _find_interruption(exchanges: Exchanges) -> Blocker | None:
+    """The time in which nothing was answered, whatever was asked, where it was before and after; None where none was.
+
+    Then it was the way, or all of the tenant: connections were refused or closed, and no answer came in between.
+    """
+    lost = [one for one in exchanges.values() if one.response is None and one.failure in _BROKEN]
+    answered = [one for one in exchanges.values() if one.response is not None]
+    if len(lost) < _LEAST_LOST:
+        return None
+    first, last = min(map(_end_of, lost)), max(one.started_ms or 0.0 for one in lost)
+    # By keys that are served there at other times: what a route never gives, or gives no key, is no matter of time.
+    served = {(_place(one), one.request.key) for one in answered if one.request.is_due and _succeeded(one)}
+    both = {_place(one) for one in lost if one.request.is_due and (_place(one), one.request.key) in served}
+    is_whole = not any(first < _end_of(one) < last for one in answered)
+    if len(both) < _LEAST_PLACES or not is_whole or not any((one.started_ms or 0.0) >= last for one in answered):
+        return None
+    return Blocker(
+        f"nothing was answered between {first / 1000:.1f} s and {last / 1000:.1f} s of the run, whatever was asked "
+        f"({count_noun(len(lost), 'request')}: {lost[0].detail}); before and after, the same routes answered",
+        _FIND_WHAT_STOPPED,
+        cause="gone",
+        exchange=lost[0].ref,
+    )
+
+
+_BROKEN = frozenset({Failure.CLOSED, Failure.CONNECT})
+_LOST = _BROKEN | {Failure.TIMEOUT}
+_LEAST_LOST, _LEAST_PLACES = 5, 2
+_FIND_WHAT_STOPPED = (
+    "Find what stopped: the tenant, a gateway before it, or the network of this machine (VPN, proxy, sleep). Then run "
+    "again."
+)
+
+
+def _is_list(exchange: Exchange) -> bool:
+    return exchange.request.is_due and exchange.request.method == "GET" and exchange.request.path.endswith(KNOWN_ROUTE)
+
+
+def _end_of(exchange: Exchange) -> float:
+    return (exchange.started_ms or 0.0) + exchange.elapsed_ms
 
 
 def _named(
@@ -550,10 +625,13 @@ def explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
     if response is not None and not response.succeeded:
         got = f"HTTP {response.status}"
     few = ""
+    where = "the tenant's address (an instance, a backend, a limit)"
+    if all(exchange.response is None for exchange in failed):
+        where = f"{where}, or on the way of this machine to it (VPN, network)"
     if all(exchange.failure is Failure.TIMEOUT for exchange in failed):
         few = " If something before the tenant serves fewer connections at a time, lower limits.concurrency."
     return (
-        "Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
+        f"Find what fails intermittently behind {where}: "
         f"{len(failed)} of {count_noun(sent, 'request')} got {got}, "
         f"and the same request is answered when it is sent again.{few}"
     )
