@@ -348,6 +348,18 @@ FAULTS = (
         breaks=("K4",),
     ),
     fault(
+        "names-of-others-listed-to-a-key-of-no-runbook",
+        "A conversation key that serves no runbook lists a name that it is not allowed.",
+        with_secrets(
+            lambda secrets: change_json(
+                lambda request: MODELS(request) and is_live(request, secrets, "PARTNER"),
+                lambda body: body["data"].append(model_entry(ALIAS)),
+            )
+        ),
+        caught_by="key.isolation",
+        breaks=("M1", "K4"),
+    ),
+    fault(
         "conversation-keys-lose-a-scope",
         "A conversation key may not embed, though its linked inference key may.",
         _refuse_to("APP", EMBEDDINGS, error_response(403, "This key lacks the scope inference:embed.")),
