@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import Scope
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner, use_last_conversation
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -350,6 +350,15 @@ FAULTS = (
         change_scopes(lambda scope, request: _without_conversation(scope, request) if is_stream(request) else scope),
         caught_by="conversation.continuity",
         breaks=("C6", "A2"),
+    ),
+    fault(
+        "unversioned-chats-go-on-without-being-asked",
+        "By the un-versioned path a chat that names no conversation goes on in the one that its key opened last.",
+        use_last_conversation(
+            lambda request: CHAT(request) and _is_unversioned(request), if_named=lambda name: not name
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C3", "A2"),
     ),
     fault(
         "unversioned-conversations-say-nothing",
