@@ -415,7 +415,23 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
             remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
             cause="conversation:letters",
         )
+    elif taken[1] and there.response is not None and there.response.refused:
+        await _expect_plain_taken(probe, there)
     return all(taken)
+
+
+async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
+    """Record what clients send besides, where a chat in the conversation is refused for that alone."""
+    conversation = dict(exchange.request.headers)[CONVERSATION_HEADER]
+    plain = await ask_again(probe, chat_in(probe, conversation, _SECOND_QUESTION))
+    if is_answered(plain.response):
+        probe.fail(
+            "a chat of the conversation takes a system message, tools, a user and a temperature, as one without it does",
+            describe(exchange.response) if exchange.response is not None else "no answer",
+            exchange,
+            remedy=_GO_ON,
+            cause="conversation:fields",
+        )
 
 
 def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
