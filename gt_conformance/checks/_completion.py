@@ -27,7 +27,7 @@ AFTER_DONE = "stream:output after [DONE]"
 PASS_ON_WHOLE = "Have the tenant, and every proxy before it, pass the stream on as it is made, to its end."
 FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
 EMPTY, EMPTY_STREAM, EMPTY_LARGE = "empty:chat", "empty:stream", "empty:large chat"
-"""The causes of answers without text: one where several kinds of chats are without it, each its own where it is alone."""
+"""The causes of answers without text: one where several kinds of chats lack it, each its own where it is alone."""
 
 
 def shape_of(profile: ChatProfile) -> Parameters:

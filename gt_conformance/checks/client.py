@@ -48,7 +48,7 @@ from gt_conformance.checks.media import is_audio_type, is_whole_sound, speech_as
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
-from gt_conformance.runbook import ClientProfile, Runbook
+from gt_conformance.runbook import Runbook
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity, Verdict
 
@@ -361,9 +361,7 @@ async def joins(probe: Probe) -> None:
             if route is Route.MODELS
             else names and names.isdisjoint(known) and request.fields.get("model") in known
         )
-        if differ and route is Route.MODELS:  # that the versioned list is wrong is the finding there
-            await probe.require_like("models.contains_alias", conforming=True)
-            await probe.require_like("models.exact_allowlist", conforming=True)
+        await _require_list(probe, needed=bool(differ) and route is Route.MODELS)
         expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
         probe.must(
             not differ,
@@ -387,6 +385,12 @@ async def joins(probe: Probe) -> None:
                 remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
                 cause="base_url:nothing in it",
             )
+
+
+async def _require_list(probe: Probe, *, needed: bool) -> None:
+    """Raises Blocked where the versioned list is needed, and is not what it should be: that is the finding."""
+    for check_id in ("models.contains_alias", "models.exact_allowlist") if needed else ():
+        await probe.require_like(check_id, conforming=True)
 
 
 def _is_of_one_kind(here: str, there: str) -> bool:

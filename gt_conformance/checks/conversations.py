@@ -426,7 +426,7 @@ async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
     plain = await ask_again(probe, chat_in(probe, conversation, _SECOND_QUESTION))
     if is_answered(plain.response):
         probe.fail(
-            "a chat of the conversation takes a system message, tools, a user and a temperature, as one without it does",
+            "a chat of the conversation takes a system message, tools, a user and a temperature, as others do",
             describe(exchange.response) if exchange.response is not None else "no answer",
             exchange,
             remedy=_GO_ON,

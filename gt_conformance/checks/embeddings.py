@@ -472,7 +472,10 @@ def many(probe: Probe, encoding_format: str) -> Request:
 
 
 def _many_texts(run_id: str, key: str) -> list[str]:
-    """Short ones, of which the first is embedded by itself as well, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again."""
+    """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again.
+
+    The first is embedded by itself as well.
+    """
     short = [f"The {look} {thing} of the handbook." for look, thing in product(_LOOKS, _THINGS)][1:_SHORT]
     short.insert(0, requests.TEXTS[0])
     return [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]

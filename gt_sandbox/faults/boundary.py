@@ -294,6 +294,28 @@ FAULTS = (
         breaks=("K19", "A2"),
     ),
     fault(
+        "the-retired-secret-of-one-key-streams-unversioned",
+        "By the un-versioned path the secret that one key had before a rotation still streams.",
+        _take_as(
+            "CURSOR",
+            lambda request, secrets: (
+                is_stream(request) and _is_unversioned(request) and request.secret == secrets["GT_EMBEDDED_CURSOR_OLD"]
+            ),
+        ),
+        caught_by="key.rotation",
+        breaks=("K19", "A2"),
+    ),
+    fault(
+        "the-retired-secret-of-one-key-lists-names",
+        "The model list takes the secret that one key had before a rotation.",
+        _take_as(
+            "MANUS",
+            lambda request, secrets: MODELS(request) and request.secret == secrets["GT_EMBEDDED_MANUS_OLD"],
+        ),
+        caught_by="key.rotation",
+        breaks=("K19",),
+    ),
+    fault(
         "revoked-keys-open-conversations-unversioned",
         "By the un-versioned path a revoked key still opens conversations.",
         _take_as(

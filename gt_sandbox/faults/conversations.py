@@ -265,6 +265,16 @@ FAULTS = (
         breaks=("V2",),
     ),
     fault(
+        "chats-with-tools-refused-in-conversations",
+        "A chat with tools is refused where it names a conversation.",
+        respond_with(
+            lambda request: CHAT(request) and "tools" in request.fields and bool(request.header(CONVERSATION_HEADER)),
+            error_response(400, "Unsupported request."),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
         "streams-with-usage-leave-their-conversation",
         "A streamed chat that asks for its usage, as most clients do, does not look at the conversation that it names.",
         change_scopes(
