@@ -14,7 +14,7 @@ from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
-from gt_conformance.checks.names import NAMES_OPEN, unpublished_in
+from gt_conformance.checks.names import LIST_OWN, NAMES_OPEN, NOT_LISTED, OTHERS_LISTED, unpublished_in
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 
@@ -73,6 +73,7 @@ JOINT = (
         least=3,
     ),
     Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
+    Joint((OTHERS_LISTED, NOT_LISTED), OTHERS_LISTED, LIST_OWN),
     Joint(
         (NAMES_OPEN, OPENED_WITHOUT_A_NAME),
         NAMES_OPEN,

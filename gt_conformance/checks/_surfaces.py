@@ -188,7 +188,7 @@ SURFACES = (
         f"{Route.CHAT.title} in a conversation",
         Route.CONVERSATION_FILES,
         _continued,
-        {"stream": True},
+        {"stream": True, **_OF_STREAMS},
     ),
     Surface(
         "conversation_files", Route.CONVERSATION_FILES.title, Route.CONVERSATION_FILES, _of(Route.CONVERSATION_FILES)

@@ -44,7 +44,7 @@ from gt_conformance.checks._wording import (
 )
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
-from gt_conformance.checks.media import is_audio_type, is_sound, speech_as_asked, transcription_as_asked
+from gt_conformance.checks.media import is_audio_type, is_whole_sound, speech_as_asked, transcription_as_asked
 from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
@@ -361,6 +361,7 @@ async def joins(probe: Probe) -> None:
             if route is Route.MODELS
             else names and names.isdisjoint(known) and request.fields.get("model") in known
         )
+        await _require_list(probe, needed=bool(differ) and route is Route.MODELS)
         expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
         probe.must(
             not differ,
@@ -384,6 +385,12 @@ async def joins(probe: Probe) -> None:
                 remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
                 cause="base_url:nothing in it",
             )
+
+
+async def _require_list(probe: Probe, *, needed: bool) -> None:
+    """Raises Blocked where the versioned list is needed, and is not what it should be: that is the finding."""
+    for check_id in ("models.contains_alias", "models.exact_allowlist") if needed else ():
+        await probe.require_like(check_id, conforming=True)
 
 
 def _is_of_one_kind(here: str, there: str) -> bool:
@@ -458,7 +465,7 @@ def _has_text(response: Response) -> bool:
 _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
     Route.CHAT: (_completes, "a completion"),
     Route.TRANSCRIPTIONS: (_has_text, "a text"),
-    Route.SPEECH: (is_sound, "a sound"),
+    Route.SPEECH: (is_whole_sound, "a whole sound"),
 }
 """What an answer holds, whatever the model says."""
 

@@ -296,8 +296,13 @@ async def _say_elsewhere(probe: Probe) -> None:
 
 
 async def _say_in_messages(probe: Probe) -> None:
-    for request in _with_earlier_messages(probe).values():  # one after the other: a cache of one is there for the next
-        await ask_again(probe, request)
+    asked = _with_earlier_messages(probe)  # first the plain one: a cache of it is there for the other
+    await ask_again(probe, asked.get(_PLAIN, asked[_STREAMED]))
+
+
+async def _say_in_stream(probe: Probe) -> None:
+    """The same streamed, once a conversation was told what no chat without the header may know."""
+    await ask_again(probe, _with_earlier_messages(probe)[_STREAMED])
 
 
 async def _say_in_later_conversation(probe: Probe) -> None:
@@ -312,7 +317,7 @@ async def _say_in_later_conversation(probe: Probe) -> None:
 async def _expect_recall_there_alone(probe: Probe, talk: Talk, conversation: str) -> None:
     """One after the other: what the conversation's chat was answered must not be the answer to a chat without it."""
     try:
-        await _expect_recall(probe, talk, conversation)
+        await together((_expect_recall(probe, talk, conversation), _say_in_stream(probe)))
     finally:
         await _expect_stateless(probe, talk)
     if talk.streamed is not None and talk.streamed.knows and not probe.violations:
@@ -410,7 +415,23 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
             remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
             cause="conversation:letters",
         )
+    elif taken[1] and there.response is not None and there.response.refused:
+        await _expect_plain_taken(probe, there)
     return all(taken)
+
+
+async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
+    """Record what clients send besides, where a chat in the conversation is refused for that alone."""
+    conversation = dict(exchange.request.headers)[CONVERSATION_HEADER]
+    plain = await ask_again(probe, chat_in(probe, conversation, _SECOND_QUESTION))
+    if is_answered(plain.response):
+        probe.fail(
+            "a chat of the conversation takes a system message, tools, a user and a temperature, as others do",
+            describe(exchange.response) if exchange.response is not None else "no answer",
+            exchange,
+            remedy=_GO_ON,
+            cause="conversation:fields",
+        )
 
 
 def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
@@ -478,22 +499,30 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 async def _expect_stateless(probe: Probe, talk: Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
     request = _as_clients_ask(probe)
-    forms: list[dict[str, Any]] = [{}] if probe.parameters.keys else [{}, {"stream": True}]
-    first, *streamed = await probe.send_all(
-        [requests.with_fields(request, form) if form else request for form in forms]
-    )
+    first, *streamed = await probe.send_all([request, *_as_clients_stream(probe, request)])
     if _is_refused(first):
         request = plain_chat(probe, _EVERY_IN_ASCII)
-        streamed = await probe.send_all([requests.with_fields(request, form) for form in forms[1:]])
+        streamed = await probe.send_all(_as_clients_stream(probe, request))
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
+    if not probe.parameters.keys:  # by the versioned address: a stream whose own messages say another fact
+        streamed.append(await ask_again(probe, _with_earlier_messages(probe)[_STREAMED]))
     said = [(exchange, text_in(choice["message"])), *((one, all_said(one.response)) for one in streamed)]
     for one, text in said:
-        told = [fact for fact in (*of_conversations, fact_of(probe, _SAID_BEFORE)) if names_fact(text, fact)]
+        own = one.request == _with_earlier_messages(probe).get(_STREAMED)
+        others = (*of_conversations, *(() if own else (fact_of(probe, _SAID_BEFORE),)))
+        told = [fact for fact in others if names_fact(text, fact)]
         where = "a conversation" if any(fact in of_conversations for fact in told) else "another chat"
         how = "the chat" if one is exchange else "a streamed chat"
         found = f"it knows a code word of {where}"
         probe.must(not told, f"without the header {how} is stateless", found, one, remedy=_STAY_STATELESS)
+
+
+def _as_clients_stream(probe: Probe, request: Request) -> list[Request]:
+    """The same streamed, by the un-versioned address, as most clients chat; none in a run of some runbooks."""
+    if probe.parameters.keys:
+        return []
+    return [at_address(requests.with_fields(request, {"stream": True}), probe.tenant, Address.UNVERSIONED)]
 
 
 async def _expect_messages_read(probe: Probe, talk: Talk) -> None:

@@ -59,6 +59,7 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import describe, lets_in
+from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.knowledge import (
     BOUND,
     IN_CONVERSATION,
@@ -497,6 +498,7 @@ async def isolated(probe: Probe) -> None:
     most = 1 if probe.parameters.keys else _STRANGERS
     tried, blocks = 0, []
     versioned: set[str] = set()
+    sees_others = False  # who has files of its own: then it is no matter of scopes
     while strangers and tried < most:
         some, strangers = strangers[: most - tried], strangers[most - tried :]
         # Who sees files of its own is tried everywhere; whoever comes next, plainly and by the last of these ways.
@@ -517,8 +519,11 @@ async def isolated(probe: Probe) -> None:
                 alone = one.surface.id not in versioned
                 where_open = Address.UNVERSIONED if alone else Address.VERSIONED
                 named = hole(where_open, "of another" if alone else f"of another: {one.surface.id}")
-                cause = named if one.is_open and not plain else FILES_OPEN
-                await expect_shut(probe, one, what, cause, ids)
+                cause, remedy = named if one.is_open and not plain else FILES_OPEN, None
+                if plain and stranger.may(Route.FILE_STATUS) is False and not sees_others:
+                    cause, remedy = SCOPES_NOT_ENFORCED, ENFORCE_SCOPES
+                await expect_shut(probe, one, what, cause, ids, remedy=remedy)
+            sees_others |= plain
     if not tried:
         raise blocks[0]
     if not probe.parameters.keys and not probe.violations:

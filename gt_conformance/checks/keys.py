@@ -403,6 +403,8 @@ async def isolation(probe: Probe) -> None:
         for other in unrelated_keys(probe, key)
         if other.models is not None and other.purpose is not Purpose.UPLOAD
     ]
+    # Of a key that holds conversations and serves no runbook, no row compares the list.
+    strangers.sort(key=lambda other: other.holds_conversations is not True)
     if not strangers:
         raise Blocked(
             f"no other live key, unlinked to {key.name} and with declared models, is there to compare with",

@@ -158,9 +158,9 @@ async def dataset_known(probe: Probe) -> None:
     kinds = (Kind.TEXT, Kind.PDF) if pdf.id is not None else (Kind.TEXT,)  # else upload.formats finds it
     if pdf.id is not None:
         await poll(probe, probe.credential, pdf.id)
-    known = await _known_together(
-        asker, [stated_by(probe, probe.credential, route, kind) for kind in kinds], _IN_DATASET
-    )
+    own = await _own_upload(asker, probe.credential)
+    stated = [stated_by(probe, probe.credential, route, kind) for kind in kinds]
+    known = await _known_together(asker, stated if own is None else [*stated, own], _IN_DATASET)
     for kind in kinds:
         if stated_by(probe, probe.credential, route, kind) not in known:
             if kind is not Kind.TEXT:
@@ -169,8 +169,24 @@ async def dataset_known(probe: Probe) -> None:
             await _expect_known(asker, probe.credential, route, _IN_DATASET, kind=kind)
             if probe.violations:
                 return
+    if own is not None and own not in known:
+        await _expect_known(asker, asking, route, _IN_DATASET)
     if not probe.parameters.keys and not probe.violations:
         await _expect_refused_unknown(asker)
+
+
+async def _own_upload(probe: Probe, uploader: Credential) -> Statement | None:
+    """What the key that asks uploads into the dataset itself, beside the uploader's, once it is ready; None if nothing.
+
+    A run of some runbooks asks for one key's uploads alone.
+    """
+    key, route = probe.credential, Route.DATASET_FILES
+    if probe.parameters.keys or key.name == uploader.name or not key.may(route):
+        return None
+    made = await upload_file(probe, key, route)
+    if made.id is None or (await poll(probe, key, made.id)).states[-1:] != (READY,):
+        return None
+    return stated_by(probe, key, route)
 
 
 _IN_DATASET = "the documents of your dataset"

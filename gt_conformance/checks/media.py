@@ -112,17 +112,25 @@ def _is_header(data: bytes) -> bool:
 
 
 def _expect_whole(probe: Probe, exchange: Exchange, data: bytes) -> None:
-    """A WAVE file states its size, but for one that was written before its size was known, and for a mere header."""
-    if data[:4] == b"RIFF" and len(data) >= _MORE_THAN_A_HEADER:
-        stated = 8 + struct.unpack_from("<I", data, 4)[0]
-        probe.must(
-            len(data) >= stated or stated > _UNKNOWN_SIZE,
-            "the whole sound",
-            f"{len(data)} of the {stated} bytes that the WAVE file states",
-            exchange,
-            remedy="Have the tenant, and every proxy before it, pass audio on to its end, whatever its size.",
-            cause="audio:cut",
-        )
+    probe.must(
+        not _is_cut_wave(data),
+        "the whole sound",
+        f"{len(data)} of the {_stated_size(data)} bytes that the WAVE file states",
+        exchange,
+        remedy="Have the tenant, and every proxy before it, pass audio on to its end, whatever its size.",
+        cause="audio:cut",
+    )
+
+
+def _is_cut_wave(data: bytes) -> bool:
+    """Whether a WAVE file is shorter than it states, but for one that was written before its size was known."""
+    return len(data) < _stated_size(data) <= _UNKNOWN_SIZE
+
+
+def _stated_size(data: bytes) -> int:
+    """The size that a WAVE file states; 0 of anything else, and of a mere header."""
+    is_wave = data[:4] == b"RIFF" and len(data) >= _MORE_THAN_A_HEADER
+    return 8 + int(struct.unpack_from("<I", data, 4)[0]) if is_wave else 0
 
 
 @check(
@@ -366,7 +374,9 @@ def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, 
 
 def _is_cut_png(data: bytes) -> bool:
     """Whether a PNG ends before its last chunk does; what stands behind that shows nothing."""
-    if not data.startswith(_PNG) or data[12:16] != b"IHDR":
+    if not data.startswith(_PNG) or len(data) < _PNG_HEADER:
+        return data.startswith(_PNG)
+    if data[12:16] != b"IHDR":
         return False
     at, kind = len(_PNG), b""
     while kind != b"IEND" and at + 8 <= len(data):
@@ -436,6 +446,11 @@ def is_sound(response: Response) -> bool:
     kind, data = response.media_type, response.body
     is_raw = bool(data) and is_audio_type(kind) and kind not in _IN_FILES
     return is_audio(data) or (is_raw and not is_image(data) and not _is_readable(response))
+
+
+def is_whole_sound(response: Response) -> bool:
+    """The same, and that a file is whole, as far as it states its size."""
+    return is_sound(response) and not _is_header(response.body) and not _is_cut_wave(response.body)
 
 
 def _is_readable(response: Response) -> bool:

@@ -47,9 +47,9 @@ _LONGER = ":gt-conformance"
 _COMPARE_ALL_OF_IT = (
     "Have the tenant compare the whole name: one that only begins as a name on the key's allowlist is let in."
 )
-_NOT_LISTED = "names:not listed"
-_OTHERS_LISTED = "names:others in their place"
-_LIST_OWN = (
+NOT_LISTED = "names:not listed"
+OTHERS_LISTED = "names:others in their place"
+LIST_OWN = (
     "Have the tenant list to each key its own names: the list lacks some of them and holds others in their place. "
     "Compare the key's allowlists in the tenant with its models in the tenant file."
 )
@@ -109,7 +109,7 @@ def _cause_of_missing(probe: Probe, key: Credential, listed: Sequence[str]) -> t
     internal = _internal(probe, extra)
     if internal and internal == extra:
         return shown(internal[0]), _NAME_PUBLISHED
-    return (_OTHERS_LISTED, _LIST_OWN) if extra and not internal else (_NOT_LISTED, None)
+    return (OTHERS_LISTED, LIST_OWN) if extra and not internal else (NOT_LISTED, None)
 
 
 async def require_published(probe: Probe, exchange: Exchange, modality: Modality) -> None:
@@ -251,7 +251,7 @@ async def expect_names(
     if extra and not missing and await is_declared_short(probe, key, extra):
         return
     found = f"listed though not allowed: {join_some(extra)}"
-    cause, remedy = (_OTHERS_LISTED, _LIST_OWN) if missing and not internal else ("names:not allowed", None)
+    cause, remedy = (OTHERS_LISTED, LIST_OWN) if missing and not internal else ("names:not allowed", None)
     probe.must(not extra, expected, found, exchange, cause=cause, remedy=remedy)
 
 

@@ -19,7 +19,8 @@ from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, RemarkKind, Route, Severity
 
 _ALWAYS = "chat"
-"""Where each retired secret is tried, when another one is tried everywhere."""
+_IN_TURN = ((_ALWAYS, Address.VERSIONED), ("chat_stream", Address.UNVERSIONED), ("models", Address.VERSIONED))
+"""Where each retired secret is tried, one key after the other, when another one is tried everywhere."""
 _STRANGERS = 2
 _NONE_REVOKED = (
     "no revoked key is known",
@@ -136,8 +137,9 @@ async def rotation(probe: Probe) -> None:
     """The retired secret is refused at every surface and address; the current one still works.
 
     Where several keys were rotated the widest of them is tried everywhere, whatever it may be used for, each other one
-    in a chat. In a run of some runbooks it is tried where its key may be let in. The current secret lists what the key
-    may use. An upload key may be refused the list: it asks for a file's state.
+    at one place: in turn a chat, a stream by the un-versioned address, and the list. In a run of some runbooks it is
+    tried where its key may be let in. The current secret lists what the key may use. An upload key may be refused the
+    list: it asks for a file's state.
     """
     key = probe.credential
     retired = _retired_name(key)
@@ -145,14 +147,18 @@ async def rotation(probe: Probe) -> None:
     usable = _usable(key, wanted)
     rotated = [other for other in keys_tried(probe) if other.retired_secret is not None]
     widest = max(rotated, key=lambda other: other.breadth, default=key)
+    in_a_chat = [one for one in usable if one[0].id == _ALWAYS and one[1] is Address.VERSIONED] or usable
     if widest != key and probe.has_planned(probe.check.id, widest.name):
-        usable = [one for one in usable if one[0].id == _ALWAYS and one[1] is Address.VERSIONED] or usable
+        at = _IN_TURN[[other for other in rotated if other != widest].index(key) % len(_IN_TURN)]
+        usable = [one for one in usable if (one[0].id, one[1]) == at] or in_a_chat
     elif not probe.parameters.keys:
         usable = list(dict.fromkeys([*usable, *where_dead(probe, wanted, BUT_SPEECH)]))
     # A key whose own secret is not taken was not rotated as the tenant file says.
     await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
     ids = await real_ids(probe, usable, of=key)
     found = await try_all(probe, usable, retired, ids=ids)
+    if all(one.is_absent for one in found):
+        found = await try_all(probe, in_a_chat, retired, ids=ids)
     await judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
     if key.purpose is Purpose.UPLOAD:
         path = requests.status_path(requests.MADE_UP_ID)

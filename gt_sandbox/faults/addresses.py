@@ -292,6 +292,16 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "unversioned-speech-cut-short",
+        "By the un-versioned path, which clients call, speech ends in its middle, with the length of what is left.",
+        change_successes(
+            lambda request: SPEECH(request) and _is_unversioned(request),
+            lambda response: response.with_body(response.body[: len(response.body) // 2]),
+        ),
+        caught_by="base_url.joins",
+        breaks=("R1",),
+    ),
+    fault(
         "unversioned-speech-with-a-voice-refused",
         "By the un-versioned path, which clients call, speech with a voice is refused.",
         respond_with(
@@ -436,6 +446,16 @@ FAULTS = (
         ),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    fault(
+        "versioned-list-of-agents-alone",
+        "By the versioned path the model list lacks raw models, which the un-versioned one holds.",
+        change_json(
+            lambda request: MODELS(request) and not _is_unversioned(request),
+            lambda body: body.update(data=[one for one in body["data"] if one["owned_by"] == "gt-agents"]),
+        ),
+        caught_by="models.exact_allowlist",
+        breaks=("M2",),
     ),
     fault(
         "vendor-files-accepted",

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import Scope
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner
+from gt_sandbox.faults._parts import ALIAS, INTERNAL, PROVIDER, act_as_owner, use_last_conversation
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -294,6 +294,28 @@ FAULTS = (
         breaks=("K19", "A2"),
     ),
     fault(
+        "the-retired-secret-of-one-key-streams-unversioned",
+        "By the un-versioned path the secret that one key had before a rotation still streams.",
+        _take_as(
+            "CURSOR",
+            lambda request, secrets: (
+                is_stream(request) and _is_unversioned(request) and request.secret == secrets["GT_EMBEDDED_CURSOR_OLD"]
+            ),
+        ),
+        caught_by="key.rotation",
+        breaks=("K19", "A2"),
+    ),
+    fault(
+        "the-retired-secret-of-one-key-lists-names",
+        "The model list takes the secret that one key had before a rotation.",
+        _take_as(
+            "MANUS",
+            lambda request, secrets: MODELS(request) and request.secret == secrets["GT_EMBEDDED_MANUS_OLD"],
+        ),
+        caught_by="key.rotation",
+        breaks=("K19",),
+    ),
+    fault(
         "revoked-keys-open-conversations-unversioned",
         "By the un-versioned path a revoked key still opens conversations.",
         _take_as(
@@ -350,6 +372,15 @@ FAULTS = (
         change_scopes(lambda scope, request: _without_conversation(scope, request) if is_stream(request) else scope),
         caught_by="conversation.continuity",
         breaks=("C6", "A2"),
+    ),
+    fault(
+        "unversioned-chats-go-on-without-being-asked",
+        "By the un-versioned path a chat that names no conversation goes on in the one that its key opened last.",
+        use_last_conversation(
+            lambda request: CHAT(request) and _is_unversioned(request), if_named=lambda name: not name
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C3", "A2"),
     ),
     fault(
         "unversioned-conversations-say-nothing",

@@ -265,6 +265,16 @@ FAULTS = (
         breaks=("V2",),
     ),
     fault(
+        "chats-with-tools-refused-in-conversations",
+        "A chat with tools is refused where it names a conversation.",
+        respond_with(
+            lambda request: CHAT(request) and "tools" in request.fields and bool(request.header(CONVERSATION_HEADER)),
+            error_response(400, "Unsupported request."),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
         "streams-with-usage-leave-their-conversation",
         "A streamed chat that asks for its usage, as most clients do, does not look at the conversation that it names.",
         change_scopes(
@@ -346,6 +356,18 @@ FAULTS = (
         ),
         caught_by="conversation.inherits",
         breaks=("K4",),
+    ),
+    fault(
+        "names-of-others-listed-to-a-key-of-no-runbook",
+        "A conversation key that serves no runbook lists a name that it is not allowed.",
+        with_secrets(
+            lambda secrets: change_json(
+                lambda request: MODELS(request) and is_live(request, secrets, "PARTNER"),
+                lambda body: body["data"].append(model_entry(ALIAS)),
+            )
+        ),
+        caught_by="key.isolation",
+        breaks=("M1", "K4"),
     ),
     fault(
         "conversation-keys-lose-a-scope",

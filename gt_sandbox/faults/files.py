@@ -468,6 +468,24 @@ FAULTS = (
         breaks=("U7",),
     ),
     fault(
+        "dataset-files-of-conversation-keys-not-indexed",
+        "What a conversation key uploads into a dataset is set to ready, and no chat finds it.",
+        with_secrets(
+            lambda secrets: hide_statements(
+                lambda request: is_dataset_upload(request) and is_live(request, secrets, "APP")
+            )
+        ),
+        caught_by="upload.dataset_known",
+        breaks=("U7", "K6"),
+    ),
+    fault(
+        "states-of-files-open-to-one-key",
+        "One key of chats is told the state of every file.",
+        act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else "", "CHAT"),
+        caught_by="files.isolated",
+        breaks=("F4", "A5"),
+    ),
+    fault(
         "beginnings-of-files-indexed",
         "Of an uploaded text only the first passage is indexed.",
         _part_of_texts(lambda text: text[:_PASSAGE]),

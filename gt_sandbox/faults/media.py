@@ -190,6 +190,16 @@ FAULTS = (
         breaks=("S5",),
     ),
     fault(
+        "images-of-a-signature-alone",
+        "The base64 of an image that is asked for so holds the eight bytes with which each PNG begins.",
+        change_json(
+            lambda request: IMAGES(request) and request.fields.get("response_format") == "b64_json",
+            lambda body: [one.update(b64_json="iVBORw0KGgo=") for one in body["data"]],
+        ),
+        caught_by="images.generates_as_asked",
+        breaks=("S6",),
+    ),
+    fault(
         "letters-of-prompts-500",
         "Speech and images of a text with a letter beyond ASCII fail: their backend takes ASCII alone.",
         respond_with(
