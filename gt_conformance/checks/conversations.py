@@ -240,7 +240,14 @@ def _expect_own_id(probe: Probe) -> None:
 
 
 async def _expect_answered_elsewhere(probe: Probe, exchange: Exchange) -> None:
-    """A chat of the conversation is answered by the un-versioned address, if one without it is answered there."""
+    """A chat of the conversation is answered by the un-versioned address, if one without it is answered there.
+
+    Not at once: no page says from when on a conversation is known.
+    """
+    later = await ask_again(probe, exchange.request, first=TRIES)
+    if is_answered(later.response):
+        probe.remark(RemarkKind.LATE, "the un-versioned address knew the conversation at the second attempt", later)
+        return
     streams = bool(exchange.request.fields.get("stream"))
     alone = plain_chat(probe, fields={"stream": True} if streams else None)
     beside = await ask_again(probe, at_address(alone, probe.tenant, Address.UNVERSIONED))

@@ -355,7 +355,7 @@ FAULTS = (
     fault(
         "assistant-messages-dropped",
         "What the assistant said earlier in a chat does not reach the model.",
-        change_requests(CHAT, partial(_change_messages, change=_drop_assistant)),
+        change_requests(_asks_in_messages, partial(_change_messages, change=_drop_assistant)),
         caught_by="chat.roles",
         breaks=("C1",),
     ),

@@ -38,7 +38,7 @@ def drop_tools(body: bytes) -> bytes:
 
 def _keep_first_tool(body: bytes) -> bytes:
     fields = json.loads(body)
-    return json.dumps({**fields, "tools": fields["tools"][:1]} if fields.get("tools") else fields).encode()
+    return json.dumps({**fields, "tools": fields["tools"][:1]}).encode()
 
 
 def change_calls(change: Callable[[Piece], list[Piece]]) -> MiddlewareFactory:
@@ -208,7 +208,7 @@ FAULTS = (
     fault(
         "tools-after-the-first-dropped",
         "Of several tools the model gets the first one.",
-        change_requests(CHAT, _keep_first_tool),
+        change_requests(lambda request: CHAT(request) and bool(request.fields.get("tools")), _keep_first_tool),
         caught_by="chat.tools",
         breaks=("R1",),
     ),
