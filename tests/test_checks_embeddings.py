@@ -176,6 +176,9 @@ VIOLATIONS: dict[str, Case] = {
     "token ids: one per token": Case(
         "embeddings.token_ids", embedding_list([ONE, OTHER, ONE, OTHER]), "one vector per input; found 4 for 2"
     ),
+    "token ids: all zero": Case(
+        "embeddings.token_ids", embedding_list([[0.0] * 3] * 2), "each text gets a vector of finite numbers"
+    ),
     "token ids: taken for the same": Case(
         "embeddings.token_ids", embedding_list([ONE, ONE]), "different token ids give different vectors"
     ),
