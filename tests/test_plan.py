@@ -236,7 +236,7 @@ EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
     "token ids": (
         "embeddings.token_ids",
         EmbeddingsProfile("float", "token_ids"),
-        [Parameters(encoding_format="float")],
+        [Parameters(encoding_format="float", base_path="/api/tenant")],
     ),
 }
 
@@ -245,7 +245,7 @@ EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
 def test_embeddings_are_probed_in_the_shape_of_the_client(
     check: str, profile: EmbeddingsProfile, wanted: list[Parameters]
 ) -> None:
-    """Embeddings are asked for in the encoding and the batches that the client uses."""
+    """Embeddings are asked for in the encoding and the batches that the client uses, token ids at its address."""
     book = a_book(ClientProfile(embeddings=profile), embeddings=Verdict.NATIVE)
     assert parameters(book, Route.EMBEDDINGS, check) == wanted
 

@@ -12,7 +12,7 @@ from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
-from gt_conformance.checks.embeddings import ALONE, LENGTHS, ORDER, OTHER_VALUES, STRING
+from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import LIST_OWN, NAMES_OPEN, NOT_LISTED, OTHERS_LISTED, unpublished_in
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
@@ -91,7 +91,7 @@ JOINT = (
         "Have the tenant put the published name into `model` of every answer and stream chunk, on every route.",
     ),
     Joint(
-        (ALONE, ORDER, LENGTHS, OTHER_VALUES, STRING),
+        (ALONE, ORDER, LENGTHS, OTHER_VALUES, STRING, NO_VECTOR),
         ALONE,
         "Have one model make all vectors: of single texts and of several, in every form and encoding_format, each in "
         "the place of its text.",

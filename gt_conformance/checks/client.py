@@ -465,7 +465,7 @@ def _has_text(response: Response) -> bool:
 _HOLDS: Mapping[Route, tuple[Callable[[Response], bool], str]] = {
     Route.CHAT: (_completes, "a completion"),
     Route.TRANSCRIPTIONS: (_has_text, "a text"),
-    Route.SPEECH: (is_whole_sound, "a whole sound"),
+    Route.SPEECH: (is_whole_sound, "a sound"),
 }
 """What an answer holds, whatever the model says."""
 

@@ -480,7 +480,7 @@ FAULTS = (
     ),
     fault(
         "states-of-files-open-to-one-key",
-        "One key of chats gets the state of every file.",
+        "One key of chats may see the state of every file.",
         act_as_owner(lambda request: request.path.rpartition("/")[2] if is_file_state(request) else "", "CHAT"),
         caught_by="files.isolated",
         breaks=("F4", "A5"),
