@@ -201,7 +201,7 @@ def test_a_limit_that_was_used_up_is_raised_where_it_was_set(check: str, limit: 
         (answer({"choices": []}), 0),
         (answer({"choices": [{"message": {"role": "assistant", "content": []}}]}), 0),
         (answer({"choices": [{"message": "none"}]}), 0),
-        (answer({"error": {"message": "no"}}), 0),
+        (answer({"error": {"message": "no"}}), 3),
         (answer("", kind="text/plain"), 3),
     ],
     ids=["500", "no choice", "no text for content", "no message", "an error", "nothing"],
@@ -344,6 +344,29 @@ def test_tools_that_are_never_called_block() -> None:
     found = result("chat.tools", uncalled_anywhere)
     assert (found.outcome, found.violations) == (Outcome.BLOCKED, ())
     assert "does not call the tool that it is ordered to call" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ('<tool_call>{"name": "get_weather"}</tool_call>', "read tool calls out of what the model writes"),
+        ("<think>Oslo, then.</think>Fine.", "'<think>' is in what it says"),
+        ("!!!!!!!!", "it writes one character again and again"),
+        ("Fine.", "with a stronger model"),
+        ("!!!", "with a stronger model"),
+    ],
+)
+def test_what_is_said_in_place_of_a_tool_call_tells_what_to_look_at(said: str, words: str) -> None:
+    """The model may be able, and its server set up for another one; what it said is quoted."""
+
+    def say(request: Request) -> Response | None:
+        is_streamed = is_chat(request) and sent_json(request).get("stream")
+        return streams(said) if is_streamed else uncalled(request)
+
+    found = result("chat.tools", say)
+    assert found.outcome is Outcome.BLOCKED
+    assert words in found.remedy
+    assert said[:20] in found.reason
 
 
 def test_tools_that_the_same_model_calls_in_streams_are_dropped_by_the_tenant() -> None:

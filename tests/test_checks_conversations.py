@@ -380,7 +380,8 @@ def test_a_fact_that_the_model_cannot_recall_in_one_request_either_is_not_held_a
     """Blocked, for the operator to publish the alias with another model."""
     result = found(CONTINUITY, remembering(from_attempt=99, recalls=False))
     assert (result.outcome, result.violations) == (Outcome.BLOCKED, ())
-    assert result.reason == "the model behind field-analyst does not recall what the same request says"
+    lack = "the model behind field-analyst does not recall what the same request says"
+    assert result.reason == f"{lack}: it says 'You told me none.'"
     assert result.remedy.startswith("Publish the alias field-analyst with a stronger model")
     assert [blocker.acts for blocker in result.blockers] == [Actor.SETUP]
 

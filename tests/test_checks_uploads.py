@@ -672,7 +672,7 @@ def test_where_the_model_cannot_nothing_is_known_of_the_tenant(lack: str, check:
     result = judged(check, Reader(lambda *_: "I do not know."), toolless, *rules, extensions, tenant=ATTACHED)
     assert (result.outcome, result.reason) == (
         Outcome.BLOCKED,
-        f"the model behind field-analyst does not {lack}",
+        f"the model behind field-analyst does not {lack}: it says 'ok'",
     )
 
 

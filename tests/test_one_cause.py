@@ -415,3 +415,21 @@ def test_an_instance_that_does_not_know_a_file_says_nothing_of_dead_keys() -> No
         judged(refuse(lambda request: is_file_state(request) and next(numbers) % 3 == 0, unknown), every=True)
     )
     assert not [line for line in lines if "where the key is refused" in line]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("byte-order-marks", "tool-arguments-lost"),
+        ("bodies-cut-at-4-kb", "token-ids-refused"),
+        ("unknown-fields-dropped", "speech-500"),
+        ("chats-cached-by-key-alone", "retired-secrets-work-unversioned"),
+    ],
+    ids=" and ".join,
+)
+def test_what_one_part_of_the_way_does_hides_no_second_cause(names: tuple[str, str]) -> None:
+    """Two findings, though what is wrong by the second comes through the first."""
+    middleware = [made for name in names if (made := FAULTS[name].middleware) is not None]
+    lines = found(judged(combine(*middleware), every=True))
+    assert len(lines) == 2, lines
+    assert all(line.startswith("violates") for line in lines)

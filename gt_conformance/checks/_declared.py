@@ -68,7 +68,8 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
     alias = probe.model(modality)
     apart = [other for other in unrelated_keys(probe, key) if other.may_use(alias) is not False]
     for other in sorted(apart, key=lambda one: (one.may(route) is not True, one.breadth))[:_MOST_ASKED]:
-        if await _is_let_in(probe, replace(exchange.request, key=other.name)):
+        is_open = await _is_let_in(probe, replace(exchange.request, key=other.name))
+        if is_open and not await _is_let_in_again(probe, exchange.request):
             probe.usable = False
             blame_declaration(
                 probe,
@@ -434,6 +435,11 @@ async def _answer(probe: Probe, request: Request) -> Response | None:
 async def _is_let_in(probe: Probe, request: Request) -> bool:
     response = await _answer(probe, request)
     return lets_in(response)
+
+
+async def _is_let_in_again(probe: Probe, request: Request) -> bool:
+    """Whether who was refused is let in when the same comes again: it is refused now and then, whoever asks."""
+    return not request.creates and lets_in((await probe.send(request, again=1)).response)
 
 
 def _is_refused(response: Response | None) -> bool:

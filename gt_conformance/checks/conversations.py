@@ -581,7 +581,7 @@ _BRIEFLY = "You answer in a few words."
 
 
 _GO_ON = "Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds."
-_READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not one of them alone."
+_READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
 _KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
 _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."

@@ -391,7 +391,7 @@ async def _expect_alias_alike(probe: Probe, file_id: str, polled: Polled, known:
     if ended in _FINAL and state != ended:
         later = await probe.send(polled.last.request, again=len(polled.exchanges))
         if (read_in(later.response, state_in) or "").lower() == state:
-            cause = "processing:failed" if ended == "failed" else "processing:not final"
+            cause = "processing:failed" if "failed" in {ended, state} else "processing:not final"
             expected, found = "the state in which a file's processing ended stays", f"{ended}, then {state}"
             probe.fail(expected, found, later, remedy=_END_ONCE, cause=cause)
             return

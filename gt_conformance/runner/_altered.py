@@ -25,6 +25,8 @@ _WITH_THEM = ("audio~", "chat.streams~", "chat.streamed_tools~")
 _MISSING = re.compile(r"the key '(?P<key>[^']+)' is missing")
 _TYPES = re.compile(r"must be (?:an? )?(?:whole )?(?P<due>[a-z]+)\b.*?, not (?:the |an? )?(?P<given>[a-z]+)")
 _NAMED = re.compile(r"^model is '(?P<name>[^']+)'$")
+_SAYS_MARK = re.compile(r"\bBOM\b|\bef bb bf\b")
+"""What is found where a mark is what is wrong: else it is before an answer that is wrong in another way as well."""
 _BODY = "body~"
 _ESCAPED = finding_of("", "chat:escaped", shared=True)
 _MEDIA_CUT = frozenset(finding_of("", cause, shared=True) for cause in ("audio:cut", "image:cut"))
@@ -116,7 +118,11 @@ def _errors_in_successes(found: _Found) -> dict[str, Cause]:
 
 def _marked(found: _Found) -> dict[str, Cause]:
     """What begins with a byte order mark on several routes: sounds and streams are broken by it, and JSON is not."""
-    known = [(item, one) for item, one in found if one.response is not None and one.response.body.startswith(BOM_UTF8)]
+    known = [
+        (item, one)
+        for item, one in found
+        if one.response is not None and one.response.body.startswith(BOM_UTF8) and _SAYS_MARK.search(item.found)
+    ]
     routes = _routes(known)
     if len(routes) < _MARKED_ALIKE:
         return {}
