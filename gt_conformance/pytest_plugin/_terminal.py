@@ -91,6 +91,9 @@ class Terminal:
             self._end_in_format()
         if (lost := streams.problem(self._console.file)) is not None:
             self._live.print(f"error: standard output could not be written: {lost}.")
+            for one in self._config.pluginmanager.get_plugins():
+                if isinstance(one, streams.Delivery):  # the command's, whose exit code is not yet made
+                    one.lost = lost
 
     def _end(self) -> None:
         record = self._run.record
