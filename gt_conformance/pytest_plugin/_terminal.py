@@ -102,7 +102,7 @@ class Terminal:
                 self._console.print("Nothing is selected, so nothing was tested.", style="bold red")
             return
         if not self._brief:
-            for line in report.summary_lines(record):
+            for line in report.summary_lines(record, self._console.columns):
                 self._console.print(line.text, line.style)
             folder = self._run.settings.report_dir
             if written := [name for name in _REPORTS if (folder / name).is_file()]:
