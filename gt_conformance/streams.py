@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, TextIO
 
 PLAIN = "gt_conformance_plain"
@@ -50,6 +51,13 @@ class _TolerantFile(io.FileIO):
         except OSError as error:
             self.error = error
             return memoryview(data).nbytes
+
+
+@dataclass(eq=False)
+class Delivery:
+    """Whether what was printed for a caller reached it: ``lost`` says why not."""
+
+    lost: str | None = None
 
 
 @contextmanager

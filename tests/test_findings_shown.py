@@ -182,3 +182,12 @@ def test_a_remedy_is_said_once() -> None:
     assert one.count("Add chat.") == 1
     both = " ".join(terminal(record(book(parts={"models": two[:1], "chat": two[1:]}))).split())
     assert "B1 → Check each. because No chat. Add chat. (and 1 more)" in both
+
+
+def test_texts_are_wrapped_for_a_narrow_terminal() -> None:
+    """A terminal of 80 columns gets lines that fit; a wider one, and a file, the usual ones."""
+    value = record(book(parts={"models": [failing("chat", "x0001", "HTTP 500, and then more of it " * 9)]}))
+    narrow, wide = ([line.text for line in summary_lines(value, columns)] for columns in (80, 200))
+    assert max(map(len, narrow)) <= 80 < max(map(len, wide)) <= 110
+    assert wide == [line.text for line in summary_lines(value)]
+    assert " ".join(" ".join(narrow).split()) == " ".join(" ".join(wide).split())

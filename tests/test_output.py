@@ -123,6 +123,15 @@ def test_a_red_run_stays_red(output: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_green_run_that_reached_nobody_is_not_green(form: str, tmp_path: Path) -> None:
+    """Its reports are written, and standard output, which is one more, was not: exit code 3, as for any of them."""
+    done = ended('"$@" >/dev/full; exit $?', *RUN, "--format", form, *LEAN, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.endswith("error: standard output could not be written: No space left on device.\n")
+    assert results.read(tmp_path / "reports" / "results.json")["decision"]
+
+
 def test_a_reader_of_the_first_line_gets_it(tmp_path: Path) -> None:
     """``| head -1`` ends quietly, with the run's own exit code."""
     done = ended('"$@" | head -1; exit ${PIPESTATUS[0]}', *RUN, *LEAN, "-v", cwd=tmp_path)

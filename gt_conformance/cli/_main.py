@@ -66,7 +66,7 @@ def command() -> None:
 
 @command.result_callback()
 def _check_output(code: int) -> int:
-    # The product of a run is its reports, and its exit code is its decision; that of the others is what they print.
+    # A run looks after its own output, which is one of its reports; the product of the others is what they print.
     lost = problem(sys.stdout)
     if lost is None or click.get_current_context().invoked_subcommand == "run":
         return code

@@ -18,6 +18,7 @@ from gt_conformance.cli._embedded_options import list_faults, list_variants
 from gt_conformance.cli._options import choosing_runbooks, further_checks, gating
 from gt_conformance.cli._until import run_until_go
 from gt_conformance.errors import InputError
+from gt_conformance.streams import Delivery
 
 if TYPE_CHECKING:
     from gt_conformance.launch import Launch
@@ -180,7 +181,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         "--checks": modules,
     }
     of_embedded = {"--fault": faults, "--variant": variants}
-    launch = None
+    launch, delivery = None, Delivery()
     if not any((given, faults, variants, versioned_only, os.environ.get("PYTEST_ADDOPTS"))):
         launch = _launch_early({**_ABSENT, **named, **counts, **repeated, "--boundary": boundary, "gt_strict": strict})
     try:
@@ -199,7 +200,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         arguments += [] if _has_temporary_folder() else ["--capture=sys"]  # by default it captures into files
         # Beside the whole folder, a node id would select nothing less.
         arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
-        code = int(pytest.main([*arguments, *given], plugins=[launch] if launch is not None else []))
+        plugins = [delivery, *([launch] if launch is not None else [])]
+        code = int(pytest.main([*arguments, *given], plugins=plugins))
     finally:
         if launch is not None and not isinstance(launch, InputError):
             launch.close()
@@ -208,7 +210,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if code == pytest.ExitCode.USAGE_ERROR:
         for word, near in _misspelt(pytest_arguments, click.get_current_context().command):
             click.echo(f"{word}: did you mean {near}?", err=True)
-    return code
+    # A decision that fails stays what it is; one that is good did not reach who reads it here.
+    return _UNWRITTEN if code == pytest.ExitCode.OK and delivery.lost is not None else code
 
 
 def _has_temporary_folder() -> bool:
@@ -220,6 +223,8 @@ def _has_temporary_folder() -> bool:
     return True
 
 
+_UNWRITTEN = 3
+"""The exit code where a report could not be written: standard output is one."""
 _COLOURS = {"auto": "auto", "always": "yes", "never": "no"}
 """What pytest calls them."""
 

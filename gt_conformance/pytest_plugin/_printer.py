@@ -17,6 +17,16 @@ class Printer:
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in {"dumb", "unknown"}
         self._is_coloured = colour == "yes" or (colour != "no" and self.is_terminal and not plain)
 
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is; None where it is none, or does not say."""
+        if not self.is_terminal:
+            return None
+        try:
+            return os.get_terminal_size(self.file.fileno()).columns or None
+        except OSError:
+            return None
+
     def print(self, text: str, style: str = "") -> None:
         """Print a line in that style, such as ``bold red`` or ``dim``. Nothing in it has a say on the terminal."""
         self.print_parts((text, style))

@@ -91,6 +91,9 @@ class Terminal:
             self._end_in_format()
         if (lost := streams.problem(self._console.file)) is not None:
             self._live.print(f"error: standard output could not be written: {lost}.")
+            for one in self._config.pluginmanager.get_plugins():
+                if isinstance(one, streams.Delivery):  # the command's, whose exit code is not yet made
+                    one.lost = lost
 
     def _end(self) -> None:
         record = self._run.record
@@ -99,7 +102,7 @@ class Terminal:
                 self._console.print("Nothing is selected, so nothing was tested.", style="bold red")
             return
         if not self._brief:
-            for line in report.summary_lines(record):
+            for line in report.summary_lines(record, self._console.columns):
                 self._console.print(line.text, line.style)
             folder = self._run.settings.report_dir
             if written := [name for name in _REPORTS if (folder / name).is_file()]:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Literal
 
 from gt_conformance.report._clients import client_table
@@ -26,7 +27,8 @@ from gt_conformance.results import Record, count
 from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome
 
-_WIDTH = 110
+_WIDTH: ContextVar[int] = ContextVar("width", default=110)
+_LEAST_WIDTH = 60
 _MOST_PLACES = 4
 _MOST_LINES = 3
 _MOST_EXCHANGES = 2
@@ -35,11 +37,21 @@ _MOST_ADVISORIES = 5
 _MOST_CHANGES = 10
 
 
-def summary_lines(record: Record) -> list[Line]:
+def summary_lines(record: Record, columns: int | None = None) -> list[Line]:
     """The runbooks by decision, or all of a single one; every finding with its proof and remedy; the totals.
 
-    It fits a screen for a typical run: what there is more of is in compliance.html, and these lines say so.
+    It fits a screen for a typical run: what there is more of is in compliance.html, and these lines say so. Texts are
+    wrapped for a terminal of so many ``columns``, where it is narrower than they are by default.
     """
+    default = _WIDTH.get()
+    token = _WIDTH.set(default if columns is None else min(default, max(_LEAST_WIDTH, columns)))
+    try:
+        return _summary_lines(record)
+    finally:
+        _WIDTH.reset(token)
+
+
+def _summary_lines(record: Record) -> list[Line]:
     refusal = record["run"]["refusal"]
     cut_short = interruption(record["run"])
     lines = [Line(f"{cut_short} What was not judged by then is blocked.", "bold red")] if cut_short else []
@@ -317,7 +329,11 @@ def _totals(record: Record) -> Iterator[Line]:
 
 def _wrapped(text: str, lead: str, style: str) -> Iterator[Line]:
     wrapper = textwrap.TextWrapper(
-        _WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False, break_on_hyphens=False
+        _WIDTH.get(),
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     for line in wrapper.wrap(text) or [lead]:
         yield Line(line, style)
