@@ -88,6 +88,13 @@ def _jitter(_: Secrets) -> MiddlewareFactory:
     return change_vectors(EMBEDDINGS, change)
 
 
+def _move_by_what_is_beside(vectors: list[list[float]]) -> list[list[float]]:
+    """Among others, each vector is a little off, by how many they are: the cosine of both is 0.998."""
+    if len(vectors) == 1:
+        return vectors
+    return [[number + 0.01 * math.sin(at + len(vectors)) for at, number in enumerate(one)] for one in vectors]
+
+
 def _widen(vector: list[float]) -> list[float]:
     """1,536 numbers, of length one."""
     times = 1536 // len(vector)
@@ -242,6 +249,20 @@ VARIANTS = (
         "Vectors have 1,536 numbers.",
         _change_each(_widen),
         permitted_by=_ANY_VECTOR,
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-of-4096-integers",
+        "Vectors have 4,096 numbers, which are integers from -127 to 127.",
+        _change_each(lambda numbers: [round(number * 127) for number in numbers] * 64),
+        permitted_by=_ANY_VECTOR,
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-by-what-is-beside",
+        "A vector is a little off where other texts are in the request, as integers by one scale for all have it.",
+        change_vectors(EMBEDDINGS, _move_by_what_is_beside),
+        permitted_by=_READS,
         alters="vectors",
     ),
     variant(
