@@ -7,7 +7,7 @@ import math
 import random
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gt_sandbox.middleware import (
@@ -47,7 +47,7 @@ _SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
-def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFactory:
+def _change_each(change: Callable[[list[float]], Sequence[float]]) -> MiddlewareFactory:
     """Other vectors, in either encoding."""
     return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
 
