@@ -1,6 +1,7 @@
 """Streamed tool calls: pieces that clients cannot join are violations, those that all join are none."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -116,8 +117,8 @@ BROKEN: dict[str, tuple[Sequence[object] | Response, str]] = {
     "an error inside": ([ROLE, {"error": {"message": "upstream at capacity"}}], "upstream at capacity"),
     "a stream that is cut": ([ROLE, chunk({"tool_calls": [FIRST]})], "neither a finish_reason nor [DONE]"),
     "a refusal": (refusal(400, "No tools in streams."), "No tools in streams."),
-    "a call after [DONE]": ([ROLE, DONE, *pieces(WHOLE)], "no tool call in 3 streamed chats"),
-    "text instead of the call": ([*CHUNKS, DONE], "no tool call in 3 streamed chats"),
+    "a call after [DONE]": ([ROLE, DONE, *pieces(WHOLE)], "no tool call in 5 streamed chats"),
+    "text instead of the call": ([*CHUNKS, DONE], "no tool call in 5 streamed chats"),
 }
 
 
@@ -211,7 +212,7 @@ def test_a_model_that_calls_only_when_it_is_ordered_is_ordered_in_the_stream_too
     text = [*CHUNKS, DONE]
     assert result(text, called_when_ordered, ordered_only).outcome is Outcome.CONFORMS
     dropped = result(text, ordered_only)
-    assert "no tool call in 3 streamed chats" in findings(dropped)
+    assert "no tool call in 5 streamed chats" in findings(dropped)
 
 
 def test_a_model_that_calls_now_and_then_is_not_the_tenant() -> None:
@@ -225,6 +226,49 @@ def test_a_model_that_calls_now_and_then_is_not_the_tenant() -> None:
     found = result(pieces(WHOLE), rule)
     assert found.outcome is Outcome.CONFORMS
     assert [item.text for item in found.remarks] == ["the model called the tool at attempt 3 only"]
+
+
+def whole_at(*calling: int) -> Rule:
+    """A model that calls a tool in those plain chats alone, as they are counted from 0."""
+    asked = count()
+
+    def rule(request: Request) -> Response | None:
+        body = sent_json(request)
+        wanted = body.get("tools") and not body.get("stream") and not has_result(body)
+        return answer(COMPLETION) if wanted and next(asked) not in calling else None
+
+    return rule
+
+
+def streams_at(*calling: int) -> Rule:
+    """A model that calls a tool in those streams alone, as they are counted from 0."""
+    asked = count()
+
+    def rule(request: Request) -> Response | None:
+        body = sent_json(request)
+        wanted = body.get("tools") and body.get("stream") and not has_result(body)
+        return stream(*(pieces(WHOLE) if next(asked) in calling else [*CHUNKS, DONE])) if wanted else None
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome", "said"),
+    [
+        ([whole_at(5), streams_at(0)], Outcome.CONFORMS, ""),
+        ([whole_at(), streams_at(0, 1, 2, 4, 5)], Outcome.BLOCKED, "calls its tool now and then only"),
+        ([whole_at(), streams_at()], Outcome.BLOCKED, "does not call the tool that it is ordered to call"),
+        ([whole_at(), streams_at(*range(9))], Outcome.VIOLATES, "no tool call in chats that are not streamed"),
+    ],
+    ids=["at last", "now and then", "never", "in streams each time"],
+)
+def test_a_model_that_calls_in_streams_must_call_in_each_before_tools_are_dropped_elsewhere(
+    rules: list[Rule], outcome: Outcome, said: str
+) -> None:
+    """A tool that is never called in plain chats is the tenant's only where each of five streams calls it."""
+    found = judged("chat.tools", *rules)
+    assert found.outcome is outcome
+    assert said in found.reason
 
 
 def test_arguments_that_the_models_limit_cut_off_block() -> None:

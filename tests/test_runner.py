@@ -393,7 +393,7 @@ async def is_full_of_secrets(probe: Probe) -> None:
 
 
 def test_breaches_outweigh_obstacles(define: Defined) -> None:
-    """A check with breaches violates: the first is its reason, with more counted. Each has a remedy, or its check's."""
+    """A check with breaches violates: the first is its reason, with how many more. Each has its own remedy."""
     define("test.breaks", breaks_two_promises)
     result = run(plan_of(TENANT, of_key("test.breaks")), FakeSender()).result(of_key("test.breaks"))
     assert (result.outcome, result.claim) == (Outcome.VIOLATES, "The claim of test.breaks.")

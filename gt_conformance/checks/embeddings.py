@@ -160,7 +160,8 @@ async def _expect_vectors(probe: Probe) -> None:
         )
     probe.should(alike > _SAME, f"the same text should get the same vector each time: cosine {alike:.4f}", exchange)
     probe.stop_if_failed()
-    await _expect_as_alone(probe, first, single, least_cosine(first, again, _SAME), exchange)
+    least = least_cosine(first, again, _SAME)
+    await _expect_as_alone(probe, first, least, min(least, max(NEAR, cosine(first, other))), exchange)
 
 
 def _fail_string(probe: Probe, found: str, exchange: Exchange) -> None:
@@ -187,19 +188,21 @@ async def _require_form(probe: Probe, *, holds: bool) -> None:
 
 
 async def _expect_as_alone(
-    probe: Probe, first: Sequence[float], single: Sequence[float], least: float, exchange: Exchange
+    probe: Probe, first: Sequence[float], usual: float, least: float, exchange: Exchange
 ) -> None:
     """The first text embeds as it did by itself, in the plain request on which this check rests, if it did.
 
-    ``least`` is the cosine that two vectors of one text have at least by this model.
+    ``usual`` is the cosine that two vectors of one text have by this model in one request. Numbers that are rounded to
+    integers by the scale of a whole request move with what is beside a text: ``least`` is what they have at least.
     """
+    single = await _vector_alone(probe)
     if not single:
         return
     if len(single) != len(first):
         found = f"{len(single)} dimensions by itself, {len(first)} among others"
     else:
         found = _told_apart(single, first)
-    alike = len(single) == len(first) and _agree(single, first, least)
+    alike = len(single) == len(first) and cosine(single, first) > least and _scaled_alike(single, first, usual)
     await _require_form(probe, holds=alike)
     probe.must(
         alike,
@@ -209,6 +212,8 @@ async def _expect_as_alone(
         remedy=_BY_ONE_MODEL,
         cause=ALONE,
     )
+    moved = f"a text should get one vector, whatever is beside it in a request: {found}"
+    probe.should(not alike or cosine(single, first) > usual, moved, exchange)
 
 
 _BY_ONE_MODEL = "Have the tenant embed single texts and several by the same model, and scale their vectors alike."
@@ -697,5 +702,9 @@ def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def _agree(one: Sequence[float], other: Sequence[float], least: float) -> bool:
     """Whether two vectors of one length are of one text, and scaled alike."""
-    rounding = max(_ROUNDING, 1 - least)
-    return cosine(one, other) > least and math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=rounding)
+    return cosine(one, other) > least and _scaled_alike(one, other, least)
+
+
+def _scaled_alike(one: Sequence[float], other: Sequence[float], usual: float) -> bool:
+    """Whether two vectors are as long as each other, as far as those of one text are whose cosine is the usual."""
+    return math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=max(_ROUNDING, 1 - usual))

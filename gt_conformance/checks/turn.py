@@ -37,7 +37,7 @@ from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
 _REFUSED = (401, 403)
-_SAME_TRIES = 3
+_SAME_TRIES = TRIES
 _SYSTEM = "You are a helpful assistant. Keep answers short."
 _TOLD = ("porter", "gardener")
 _SAY = ("its system prompt", "an earlier message")

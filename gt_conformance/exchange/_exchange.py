@@ -274,7 +274,9 @@ def unescaped(text: str) -> str:
 
 
 _MOST_VALUES = 400_000
-"""The most values that a body may hold: forty embeddings of 8,192 numbers fit. More would fill time and memory."""
+"""The most values that a body may hold. More would fill time and memory."""
+_MOST_NUMBERS, _FEW = 1_000_000, 40_000
+"""The most where all but a few are numbers, which take little of both: a hundred embeddings of 8,192 numbers fit."""
 _SHORT = 1_024
 """Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
@@ -296,8 +298,10 @@ def _parse_short(text: str) -> Any:
 def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
-    if len(text) > _MOST_VALUES and sum(map(text.count, ",[{")) > _MOST_VALUES:
-        raise NotJson(f"holds more than {_MOST_VALUES:,} values")
+    if len(text) > _MOST_VALUES:
+        most = _MOST_NUMBERS if sum(map(text.count, '"[{')) <= _FEW else _MOST_VALUES
+        if sum(map(text.count, ",[{")) > most:
+            raise NotJson(f"holds more than {most:,} values")
     try:
         return _DECODER.decode(text)
     except NotJson:

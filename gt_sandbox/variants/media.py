@@ -7,7 +7,7 @@ import math
 import random
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gt_sandbox.middleware import (
@@ -47,7 +47,7 @@ _SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8
 _WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 
 
-def _change_each(change: Callable[[list[float]], list[float]]) -> MiddlewareFactory:
+def _change_each(change: Callable[[list[float]], Sequence[float]]) -> MiddlewareFactory:
     """Other vectors, in either encoding."""
     return change_vectors(EMBEDDINGS, lambda vectors: [change(vector) for vector in vectors])
 
@@ -86,6 +86,13 @@ def _jitter(_: Secrets) -> MiddlewareFactory:
         return [[number + chance.gauss(0, 0.14 / math.sqrt(len(one))) for number in one] for one in vectors]
 
     return change_vectors(EMBEDDINGS, change)
+
+
+def _move_by_what_is_beside(vectors: list[list[float]]) -> list[list[float]]:
+    """Among others, each vector is a little off, by how many they are: the cosine of both is 0.998."""
+    if len(vectors) == 1:
+        return vectors
+    return [[number + 0.01 * math.sin(at + len(vectors)) for at, number in enumerate(one)] for one in vectors]
 
 
 def _widen(vector: list[float]) -> list[float]:
@@ -242,6 +249,20 @@ VARIANTS = (
         "Vectors have 1,536 numbers.",
         _change_each(_widen),
         permitted_by=_ANY_VECTOR,
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-of-4096-integers",
+        "Vectors have 4,096 numbers, which are integers from -127 to 127.",
+        _change_each(lambda numbers: [round(number * 127) for number in numbers] * 64),
+        permitted_by=_ANY_VECTOR,
+        alters="vectors",
+    ),
+    variant(
+        "embeddings-by-what-is-beside",
+        "A vector is a little off where other texts are in the request, as integers by one scale for all have it.",
+        change_vectors(EMBEDDINGS, _move_by_what_is_beside),
+        permitted_by=_READS,
         alters="vectors",
     ),
     variant(

@@ -240,6 +240,13 @@ def _at_times(share: float, change: Callable[[Choice], object]) -> MiddlewareFac
     return with_secrets(make)
 
 
+def _write_calls(choice: Choice) -> None:
+    """Write the first call into the text, as a model's template has it."""
+    called = choice["message"]["tool_calls"][0]["function"]
+    text = json.dumps({"name": called["name"], "arguments": json.loads(called["arguments"])})
+    say(choice, f"<tool_call>\n{text}\n</tool_call>")
+
+
 def _call_another(choice: Choice) -> None:
     for call in choice["message"]["tool_calls"]:
         call["function"]["name"] = "weather"
@@ -334,6 +341,13 @@ VARIANTS = (
         "model-sometimes-writes-no-json",
         "The model writes arguments of tool calls that are no JSON, a quarter of the time.",
         _at_times(0.25, _change_arguments(lambda text: text.replace('"', "'"))),
+        permitted_by=_MODEL,
+        alters="tool-calls",
+    ),
+    variant(
+        "model-sometimes-writes-calls-as-text",
+        "The model writes tool calls into its text, as its template has them, half of the time.",
+        _at_times(0.5, _write_calls),
         permitted_by=_MODEL,
         alters="tool-calls",
     ),
