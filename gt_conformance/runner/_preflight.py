@@ -65,8 +65,8 @@ class Preflight:
 
     @property
     def not_taken(self) -> Mapping[str, Exchange]:
-        """The findings about keys that did not work, each with its proof: a refusal, or a failure."""
-        return self._not_taken
+        """The findings about keys that did not work, each with its proof: a refusal, or a failure where others work."""
+        return {name: one for name, one in self._not_taken.items() if self._working or not is_failure(one)}
 
     @property
     def refusal(self) -> Blocker | None:
