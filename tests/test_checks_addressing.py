@@ -166,7 +166,7 @@ def test_answers_of_both_addresses_hold_the_same(route: Route, given: Response, 
 HERE, THERE = f"{BASE}/chat/completions", f"{BASE}/v1/chat/completions"
 JOINED = f"POST {HERE} reaches POST /v1/chat/completions as {THERE} does"
 VIOLATIONS: dict[str, tuple[Rule, str, str]] = {
-    "a web page at the client's address": (at(HERE, HTML_PAGE), JOINED, "HTTP 200 with an HTML page"),
+    "a web page at the client's address": (at(HERE, HTML_PAGE), JOINED, 'HTTP 200 with an HTML page ("Acme")'),
     "another content type there": (at(HERE, answer("ok", kind="text/plain")), JOINED, "HTTP 200"),
     "a refusal there": (at(HERE, refusal(403, "No.")), JOINED, "HTTP 403: No."),
     "no answer there": (at(HERE, GONE), JOINED, "no answer: closed"),

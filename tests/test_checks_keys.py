@@ -249,7 +249,7 @@ def test_a_web_page_at_another_spelling_of_a_path_is_nothing_of_the_api() -> Non
 NOT_SAID: dict[str, tuple[Response, str]] = {
     "another refusal": (refusal(400, "No."), "got HTTP 400: No., which does not say that it is the key"),
     "an absence": (refusal(404, "Gone."), "got HTTP 404: Gone., which does not say that it is the key"),
-    "a web page": (replace(HTML_PAGE, status=403), "HTTP 403 with an HTML page comes from before the tenant"),
+    "a web page": (replace(HTML_PAGE, status=403), 'HTTP 403 with an HTML page ("Acme") comes from before the tenant'),
     "a gateway": (refusal(503, "Busy."), "HTTP 503: Busy. comes from before the tenant"),
 }
 

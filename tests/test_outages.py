@@ -91,7 +91,7 @@ def at_first(change: Callable[[Response], Response], *paths: str) -> MiddlewareF
 
 ROUTES: dict[str, tuple[Predicate, str]] = {
     "uploads into conversations": (CONVERSATION_FILES, "POST /api/tenant/v1/conversations/files fails inside"),
-    "embeddings": (EMBEDDINGS, "POST /api/tenant/v1/embeddings fails inside"),
+    "embeddings": (EMBEDDINGS, "POST /api/tenant/embeddings fails inside"),
     "conversations": (CONVERSATIONS, "POST /api/tenant/v1/conversations fails inside"),
     "the state of files": (is_file_state, "GET /api/tenant/v1/files/"),
     "both uploads, in the same words": (is_upload, "they fail with the same message: POST"),

@@ -284,11 +284,14 @@ async def _find_gone(
     at_first = [one for one in exchanges.values() if _is_list(one) and _succeeded(one)]
     if not silent or not at_first:
         return None
+    answered = [_end_of(one) for one in exchanges.values() if one.response is not None]
+    lost = [one for one in exchanges.values() if one.response is None and one.failure in _LOST]
+    if sum(_end_of(one) > max(answered) for one in lost) < _LEAST_LOST:
+        return None
     again = [await send_again(at_first[0], number) for number in range(_ASKED_AGAIN)]
     if not all(one.response is None and one.failure in _LOST for one in again):
         return None
-    answered = [_end_of(one) for one in exchanges.values() if one.response is not None]
-    since = f" from {max(answered) / 1000:.0f} s after its beginning on" if answered else ""
+    since = f" from {max(answered) / 1000:.0f} s after its beginning on"
     return Blocker(
         f"nothing was answered any more to the end of the run{since}, whatever was asked: {again[0].detail}; "
         f"{count_noun(len(answered), 'request')} had been answered by then",
