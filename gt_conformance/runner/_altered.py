@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from gt_conformance.checks import Violation, finding_of, holds_error, normalized_reason
 from gt_conformance.exchange import Exchange, NotJson
+from gt_conformance.runner._failing import CUT, is_cut, words_of
 from gt_conformance.runner._mixing import route_of
-from gt_conformance.runner._outage import CUT, UNSTEADY, is_cut, words_of
+from gt_conformance.runner._outage import UNSTEADY
 from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3

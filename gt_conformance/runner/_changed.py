@@ -13,7 +13,8 @@ from typing import Any
 
 from gt_conformance.checks import KNOWN_ROUTE, Violation, finding_of, normalized_reason, place_asked, without_ids
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
-from gt_conformance.runner._outage import UNSTEADY, is_failure
+from gt_conformance.runner._failing import is_failure
+from gt_conformance.runner._outage import UNSTEADY
 from gt_conformance.runner._result import CheckResult, renamed_in
 from gt_conformance.together import together
 

@@ -14,41 +14,44 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
-    KNOWN_ROUTE,
     PASS_ON_KEY,
-    UNROUTED,
     Violation,
-    cause_of_answer,
     explain_answer,
     explain_silence,
     finding_of,
-    holds_error,
-    is_header_lost,
-    is_redirect,
-    name_large,
-    normalized_reason,
-    place_asked,
     says_no_key,
 )
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, Failure, NotJson
+from gt_conformance.exchange import Exchange, Failure
+from gt_conformance.runner._failing import (
+    ANSWER,
+    CUT,
+    ERROR_INSIDE,
+    OBJECTIONS,
+    PAGE,
+    UNREADABLE,
+    UNROUTED_AT,
+    Exchanges,
+    failed_in,
+    fails,
+    goes_wrong,
+    has_ended,
+    has_succeeded,
+    is_cut,
+    is_failure,
+    is_redirected,
+    is_refused,
+    place_of,
+    words_of,
+)
+from gt_conformance.runner._gone import LOST, find_gone
 from gt_conformance.runner._overload import find_overload
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
 
-_ANSWER, _BODY = "answer~", "body~"
-"""How the ids of findings begin that ``cause_of_answer`` tells apart, and those of bodies that are no JSON."""
-CUT, _PAGE = "a body that is cut short", "a web page in place of an answer"
-_UNREADABLE = "a body that is not JSON"
-_ERROR_INSIDE = "an error in a success"
-_SILENT: Mapping[Failure | None, str] = {
-    Failure.TIMEOUT: "no answer in time",
-    Failure.CLOSED: "a connection that was closed without an answer",
-    Failure.PROTOCOL: "something that is not HTTP",
-    Failure.CONNECT: "no connection",
-}
-"""How a tenant gives no answer, in words; what a name service, TLS or this machine do has other causes."""
+_BODY = "body~"
+"""How the ids of findings of bodies begin that are no JSON."""
 _GENERIC = frozenset(
     {
         "",
@@ -66,7 +69,6 @@ _GENERIC = frozenset(
     }
 )
 UNSTEADY = finding_of("", "outage:unsteady", shared=True)
-_UNROUTED = finding_of("", UNROUTED, shared=True)
 _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
 )
@@ -82,17 +84,11 @@ What objects to the request itself, in words of its own, is one cause at two rou
 is a right that one key lacks, as the words say, so is a part of the tenant that serves all audio, and so is one that is
 switched off, as they say.
 """
-_CLOSED = re.compile(rb"\s*(?:\".*\"|.*[}\]])\s*", re.DOTALL)
-"""A body that ends as JSON does: an object, a list, or a text (of JSON that was encoded twice)."""
 _SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
 """What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
 """The routes that OpenAI's API does not have."""
 _OF_BODIES_LOST = frozenset({400, 411, 415, 422})
-_OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
-
-Exchanges = Mapping[str, Exchange]
-"""The exchanges of a run by their references."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class _Failure:
     @property
     def place(self) -> str:
         """The route that failed, whichever address reached it."""
-        return _place(self.exchange)
+        return place_of(self.exchange)
 
     @property
     def words(self) -> str:
@@ -157,10 +153,10 @@ class Outage:
     def reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
         exchange = self.exchanges.get(blocker.exchange)
-        if blocker.because or exchange is None or not _ended(exchange):
+        if blocker.because or exchange is None or not has_ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
         words = words_of(exchange)
-        found = self.due.get((words, _place(exchange)), "")
+        found = self.due.get((words, place_of(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
@@ -169,34 +165,32 @@ class Outage:
         is_own = self.is_gt_closed and found == blocker.finding
         if (not found or is_own) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
             alike = (finding for (same, _), finding in self.due.items() if same == words)
-            found = next((one for one in alike if not is_own or one.startswith(_ANSWER)), "")
+            found = next((one for one in alike if not is_own or one.startswith(ANSWER)), "")
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 
     def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
-        if exchange is None or not (_goes_wrong(exchange) and words_of(exchange) in self.unsteady):
-            exchange = _failed(violation, self.exchanges)
-        return self.causes.get((words_of(exchange), _place(exchange))) if exchange is not None else None
+        if exchange is None or not (goes_wrong(exchange) and words_of(exchange) in self.unsteady):
+            exchange = failed_in(violation, self.exchanges)
+        return self.causes.get((words_of(exchange), place_of(exchange))) if exchange is not None else None
 
     def find(self, result: CheckResult) -> str:
         """The finding of what failed one of the check's own requests; empty where none of these did."""
         found = [self.exchanges[ref] for ref in result.exchanges if ref in self.exchanges]
-        unsteady = (
-            self.unsteady[words_of(one)] for one in found if _goes_wrong(one) and words_of(one) in self.unsteady
-        )
+        unsteady = (self.unsteady[words_of(one)] for one in found if goes_wrong(one) and words_of(one) in self.unsteady)
         if cause := next(unsteady, None):
             return cause.finding
-        failed = (one for one in found if _ended(one) and (not _succeeded(one) or is_cut(one)))
-        causes = (self.causes.get((words_of(one), _place(one))) for one in failed)
+        failed = (one for one in found if has_ended(one) and (not has_succeeded(one) or is_cut(one)))
+        causes = (self.causes.get((words_of(one), place_of(one))) for one in failed)
         return next((cause.finding for cause in causes if cause is not None), "")
 
 
 def rests_on_failure(result: CheckResult, exchanges: Exchanges) -> bool:
     """Whether a violation of it is a failure, or it is blocked where one was met: the run's end may find the cause."""
     met = (exchanges[ref] for ref in result.exchanges if ref in exchanges)
-    return any(_failed(item, exchanges) is not None for item in result.violations) or (
-        bool(result.blockers) and any(map(_fails, met))
+    return any(failed_in(item, exchanges) is not None for item in result.violations) or (
+        bool(result.blockers) and any(map(fails, met))
     )
 
 
@@ -216,7 +210,7 @@ async def find_outage(
         _Failure(item, exchange)
         for result in held
         for item in result.violations
-        if (exchange := _failed(item, exchanges)) is not None
+        if (exchange := failed_in(item, exchanges)) is not None
     ]
     by_words: dict[str, list[_Failure]] = defaultdict(list)
     for failure in found:
@@ -224,15 +218,15 @@ async def find_outage(
     is_gt_closed = _is_gt_closed(exchanges)
     causes: dict[tuple[str, str], Cause] = {}
     unsteady: dict[str, Cause | None] = {}
-    gone = _find_interruption(exchanges) or await _find_gone(found, exchanges, send_again)
+    gone = await find_gone([one.exchange for one in found], exchanges, send_again)
     for words, failures in by_words.items():
-        if gone is not None and failures[0].exchange.failure in _LOST:
+        if gone is not None and failures[0].exchange.failure in LOST:
             causes |= {(words, failure.place): Cause.by(gone) for failure in failures}
         elif await _is_unsteady(failures, send_again):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
-        elif words == _PAGE or words.startswith(_ERROR_INSIDE):
+        elif words == PAGE or words.startswith(ERROR_INSIDE):
             continue  # at all times: what such answers are is told by the checks that meet them
-        elif len({failure.violation.finding for failure in failures}) > 1 or _is_refused(failures[0].exchange):
+        elif len({failure.violation.finding for failure in failures}) > 1 or is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
     if gone is None:
         causes |= (
@@ -244,16 +238,16 @@ async def find_outage(
     causes |= {
         (words, place): cause
         for words, cause in named.items()
-        for place in {_place(one) for one in exchanges.values() if _goes_wrong(one) and words_of(one) == words}
+        for place in {place_of(one) for one in exchanges.values() if goes_wrong(one) and words_of(one) == words}
         | {one.place for one in by_words[words]}
     }
     mistaken = {
         finding: named[words_of(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if _goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
+        if goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
     }
     if gone is not None:
-        silent = (finding for finding, exchange in keys_not_taken.items() if exchange.failure in _LOST)
+        silent = (finding for finding, exchange in keys_not_taken.items() if exchange.failure in LOST)
         mistaken |= dict.fromkeys(silent, gone.finding)
     due = _refused_where_due(held, exchanges)
     failing = {one.words: one.violation.finding for one in reversed(found) if is_failure(one.exchange)}
@@ -265,82 +259,12 @@ async def find_outage(
         failure.violation.finding: causes[failure.words, failure.place].finding
         for failure in found
         if id(failure.violation) in explained
-        and (failure.violation.finding.startswith((_ANSWER, _BODY)) or failure.violation.finding not in others)
+        and (failure.violation.finding.startswith((ANSWER, _BODY)) or failure.violation.finding not in others)
     }
     renamed |= mistaken
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
     outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed)
     return replace(outage, renamed=renamed | _explained_blockers(outage, held))
-
-
-async def _find_gone(
-    found: Sequence[_Failure], exchanges: Exchanges, send_again: Callable[[Exchange, int], Awaitable[Exchange]]
-) -> Blocker | None:
-    """Why nothing is answered any more, not even what was at first; None where something is, or nothing is silent.
-
-    Then no answer tells the tenant from the way to it: what went silent shows nothing of what it promises.
-    """
-    silent = [one.exchange for one in found if one.exchange.response is None]
-    at_first = [one for one in exchanges.values() if _is_list(one) and _succeeded(one)]
-    if not silent or not at_first:
-        return None
-    answered = [_end_of(one) for one in exchanges.values() if one.response is not None]
-    lost = [one for one in exchanges.values() if one.response is None and one.failure in _LOST]
-    if sum(_end_of(one) > max(answered) for one in lost) < _LEAST_LOST:
-        return None
-    again = [await send_again(at_first[0], number) for number in range(_ASKED_AGAIN)]
-    if not all(one.response is None and one.failure in _LOST for one in again):
-        return None
-    since = f" from {max(answered) / 1000:.0f} s after its beginning on"
-    return Blocker(
-        f"nothing was answered any more to the end of the run{since}, whatever was asked: {again[0].detail}; "
-        f"{count_noun(len(answered), 'request')} had been answered by then",
-        _FIND_WHAT_STOPPED,
-        cause="gone",
-        exchange=silent[0].ref,
-    )
-
-
-def _find_interruption(exchanges: Exchanges) -> Blocker | None:
-    """The time in which nothing was answered, whatever was asked, where it was before and after; None where none was.
-
-    Then it was the way, or all of the tenant: connections were refused or closed, and no answer came in between.
-    """
-    lost = [one for one in exchanges.values() if one.response is None and one.failure in _BROKEN]
-    answered = [one for one in exchanges.values() if one.response is not None]
-    if len(lost) < _LEAST_LOST:
-        return None
-    first, last = min(map(_end_of, lost)), max(one.started_ms or 0.0 for one in lost)
-    # By keys that are served there at other times: what a route never gives, or gives no key, is no matter of time.
-    served = {(_place(one), one.request.key) for one in answered if one.request.is_due and _succeeded(one)}
-    both = {_place(one) for one in lost if one.request.is_due and (_place(one), one.request.key) in served}
-    is_whole = not any(first < _end_of(one) < last for one in answered)
-    if len(both) < _LEAST_PLACES or not is_whole or not any((one.started_ms or 0.0) >= last for one in answered):
-        return None
-    return Blocker(
-        f"nothing was answered between {first / 1000:.1f} s and {last / 1000:.1f} s of the run, whatever was asked "
-        f"({count_noun(len(lost), 'request')}: {lost[0].detail}); before and after, the same routes answered",
-        _FIND_WHAT_STOPPED,
-        cause="gone",
-        exchange=lost[0].ref,
-    )
-
-
-_BROKEN = frozenset({Failure.CLOSED, Failure.CONNECT})
-_LOST = _BROKEN | {Failure.TIMEOUT}
-_LEAST_LOST, _LEAST_PLACES = 5, 2
-_FIND_WHAT_STOPPED = (
-    "Find what stopped: the tenant, a gateway before it, or the network of this machine (VPN, proxy, sleep). Then run "
-    "again."
-)
-
-
-def _is_list(exchange: Exchange) -> bool:
-    return exchange.request.is_due and exchange.request.method == "GET" and exchange.request.path.endswith(KNOWN_ROUTE)
-
-
-def _end_of(exchange: Exchange) -> float:
-    return (exchange.started_ms or 0.0) + exchange.elapsed_ms
 
 
 def _named(
@@ -350,7 +274,7 @@ def _named(
     words = {one for one, cause in unsteady.items() if cause is None}
     if not words:
         return {one: cause for one, cause in unsteady.items() if cause is not None}
-    failed = [one for one in exchanges.values() if _goes_wrong(one) and words_of(one) in words]
+    failed = [one for one in exchanges.values() if goes_wrong(one) and words_of(one) in words]
     failed = failed or [one.exchange for one in found if one.words in words]
     shared = Cause(UNSTEADY, explain_unsteady(failed, len(exchanges)))
     return {one: cause or shared for one, cause in unsteady.items()}
@@ -361,8 +285,8 @@ async def _limit_of(
 ) -> Cause | None:
     """The limit that these failures have met, where they have."""
     failed = [one for one in exchanges.values() if is_failure(one) and words_of(one) == words]
-    places = {_place(one) for one in failed}
-    asked = [one for one in exchanges.values() if _place(one) in places]
+    places = {place_of(one) for one in failed}
+    asked = [one for one in exchanges.values() if place_of(one) in places]
     blocker = await find_overload(failed, asked, send_again) if failed else None
     return None if blocker is None else Cause.by(blocker)
 
@@ -378,7 +302,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         (item.exchange or "", item.finding)
         for result in held
         for item in result.violations
-        if item.finding.startswith(_ANSWER) or item.finding in _OF_BODIES
+        if item.finding.startswith(ANSWER) or item.finding in _OF_BODIES
     ]
     said += [(item.exchange, item.finding) for result in held for item in result.blockers if not item.because]
     found: dict[tuple[str, str], str] = {}
@@ -387,7 +311,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         if exchange is None or exchange.response is None or exchange.request.refused:
             continue
         if exchange.response.refused:
-            found.setdefault((words_of(exchange), _place(exchange)), finding)
+            found.setdefault((words_of(exchange), place_of(exchange)), finding)
     return found
 
 
@@ -403,7 +327,7 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
 
 def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
     """Where the un-versioned address alone fails throughout, it fails where it should refuse as well; else nothing."""
-    address = next((one.violation for one in failures if one.violation.finding == _UNROUTED), None)
+    address = next((one.violation for one in failures if one.violation.finding == UNROUTED_AT), None)
     if address is None or any("/v1/" in one.exchange.request.path for one in failures):
         return {}
     return {(words, one.place): Cause(address.finding, address.remedy or "") for one in failures}
@@ -411,7 +335,7 @@ def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[s
 
 def _is_gt_closed(exchanges: Exchanges) -> bool:
     asked = [one for one in exchanges.values() if one.request.is_due and _OF_GT.search(one.request.path)]
-    return len({_place(one) for one in asked}) > 1 and not any(map(_succeeded, asked))
+    return len({place_of(one) for one in asked}) > 1 and not any(map(has_succeeded, asked))
 
 
 def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tuple[str, str], Cause]:
@@ -420,7 +344,7 @@ def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tup
     failures = [one for one in found if one.exchange.request.method == "POST" and one.exchange.request.is_due]
     places = list(dict.fromkeys(one.place for one in failures))
     statuses = {one.exchange.response.status for one in failures if one.exchange.response is not None}
-    if any(map(_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < _REFUSED_ALIKE:
+    if any(map(has_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < _REFUSED_ALIKE:
         return {}
     remedy = (
         "Find what keeps the bodies of requests from the tenant, or changes them (a proxy, a redirect, a limit): no "
@@ -435,11 +359,11 @@ def _of_large_bodies(
 ) -> dict[tuple[str, str], Cause]:
     """What fails because of its size, in whatever words: nothing is accepted that is larger than all that is."""
     asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
-    accepted = [one for one in asked if _succeeded(one)]
+    accepted = [one for one in asked if has_succeeded(one)]
     most = max((one.request.size for one in accepted), default=0)
     if any(one.response is not None and one.response.looks_like_html for one in asked if one.request.size > most):
         return {}  # what a firewall lets through may hang on what is sent
-    smaller = {_place(one) for one in accepted}
+    smaller = {place_of(one) for one in accepted}
     large = [
         one for one in found if one.exchange in asked and one.exchange.request.size > most and one.words not in unsteady
     ]
@@ -468,12 +392,12 @@ def _of_whole_routes(
     by_place: dict[str, dict[str, _Failure]] = defaultdict(dict)
     for one in found:
         is_free = (one.words, one.place) not in known and one.words not in unsteady
-        if is_free and _is_refused(one.exchange) and one.violation.finding.startswith(_ANSWER):
+        if is_free and is_refused(one.exchange) and one.violation.finding.startswith(ANSWER):
             by_place[one.place].setdefault(one.words, one)
     causes: dict[tuple[str, str], Cause] = {}
     for place, failures in by_place.items():
-        asked = [one for one in exchanges.values() if one.request.is_due and _place(one) == place]
-        if len(failures) < _OBJECTED_ALIKE or any(map(_succeeded, asked)):
+        asked = [one for one in exchanges.values() if one.request.is_due and place_of(one) == place]
+        if len(failures) < _OBJECTED_ALIKE or any(map(has_succeeded, asked)):
             continue
         remedy = (
             f"Find out where {place} leads, since no request to it is answered: it may be routed to another service, "
@@ -493,7 +417,7 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     if words in _OF_BODY:
         cause = Cause(finding_of("", f"outage:{words}", shared=True), _OF_BODY[words])
         return {(words, one.place): cause for one in failures}
-    answers = {one.place: one for one in failures if one.violation.finding.startswith(_ANSWER)}
+    answers = {one.place: one for one in failures if one.violation.finding.startswith(ANSWER)}
     if response is not None and response.status == HTTPStatus.UNAUTHORIZED and len(answers) < _REFUSED_ALIKE:
         return {}
     finding = finding_of("", f"outage:{words}", shared=True)
@@ -507,7 +431,7 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     if len(answers) > (1 if is_specific else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
-        if _is_redirected(failures[0].exchange):
+        if is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
     return {(words, place): _explained(one) for place, one in answers.items()}
@@ -518,7 +442,7 @@ def _causes_of_refusals(
 ) -> dict[tuple[str, str], Cause]:
     """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
     status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
-    objects = status in _OBJECTIONS and reason not in _GENERIC
+    objects = status in OBJECTIONS and reason not in _GENERIC
     answers = {one.place: one for one in failures} if objects else answers
     keys = {one.exchange.request.key for one in answers.values()}
     refused = sorted({str(one.exchange.request.key) for one in failures if one.place in answers})
@@ -563,7 +487,7 @@ def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Caus
     at_route = [one for one in failures if "/uploads/" not in one.exchange.request.path]
     if len(named) < _OBJECTED_ALIKE or not at_route or len({one.place for one in failures}) > 1:
         return {}
-    if not all(name.startswith(_ANSWER) for name in named):
+    if not all(name.startswith(ANSWER) for name in named):
         return {}
     return {(at_route[0].words, at_route[0].place): _explained(at_route[0])}
 
@@ -602,7 +526,7 @@ async def _is_taken_again(exchange: Exchange, send_again: Callable[[Exchange, in
     """Whether what a preflight sent does not fail any more; what is refused there may be due to be."""
     for number in range(_ASKED_AGAIN):
         again = await send_again(exchange, number)
-        if not _fails(again) and not _is_redirected(again):
+        if not fails(again) and not is_redirected(again):
             return True
     return False
 
@@ -615,7 +539,7 @@ def _is_quick(exchange: Exchange) -> bool:
 
 def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:
     """Whether the same request does not fail any more: nothing goes wrong with it, and it is not refused as before."""
-    if again.response is None or _goes_wrong(again):
+    if again.response is None or goes_wrong(again):
         return False
     same = exchange.response is not None and again.response.status == exchange.response.status
     return again.response.succeeded or not same
@@ -646,126 +570,7 @@ _SEND_WHOLE = (
 )
 _OF_BODY = {
     CUT: _SEND_WHOLE,
-    _UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
+    UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
     "characters escaped: several routes send whole bodies that are not JSON.",
 }
 """What to do about bodies that cannot be read, by how that is said."""
-
-
-def is_failure(exchange: Exchange) -> bool:
-    """Whether it was answered with a 5xx, not at all, or as unchanged, which nothing asks for that names no version."""
-    if exchange.response is None:
-        return exchange.failure in _SILENT
-    return exchange.response.status >= 500 or exchange.response.status == HTTPStatus.NOT_MODIFIED
-
-
-def _ended(exchange: Exchange) -> bool:
-    """Whether it came to something that is the tenant's: an answer, or none."""
-    return exchange.response is not None or exchange.failure in _SILENT
-
-
-def _succeeded(exchange: Exchange) -> bool:
-    return exchange.response is not None and exchange.response.succeeded
-
-
-def _fails(exchange: Exchange) -> bool:
-    """Whether it is a failure that may come now and then: as above, a key not taken, no whole answer, or another."""
-    failed = is_failure(exchange) or _is_key_refused(exchange) or is_cut(exchange)
-    return failed or _is_page(exchange) or _is_error_inside(exchange)
-
-
-def _goes_wrong(exchange: Exchange) -> bool:
-    """Whether it fails, leads elsewhere or is refused: what is due and comes to that now and then is an instance's."""
-    return _fails(exchange) or _is_refused(exchange) or _is_redirected(exchange)
-
-
-def _is_refused(exchange: Exchange) -> bool:
-    return not exchange.request.refused and exchange.response is not None and exchange.response.refused
-
-
-def _is_key_refused(exchange: Exchange) -> bool:
-    response = exchange.response
-    return response is not None and response.status == HTTPStatus.UNAUTHORIZED and exchange.request.is_due
-
-
-def _is_page(exchange: Exchange) -> bool:
-    """Whether a success is a web page, which no route gives: whoever asks, an instance before the API answered."""
-    response = exchange.response
-    return response is not None and response.succeeded and response.looks_like_html
-
-
-def _is_error_inside(exchange: Exchange) -> bool:
-    """Whether what is due comes as a success that holds an error and nothing else; of a stream its end tells that."""
-    response = exchange.response
-    if response is None or not response.succeeded or not exchange.request.is_due:
-        return False
-    return response.media_type != "text/event-stream" and holds_error(response)
-
-
-def is_cut(exchange: Exchange) -> bool:
-    """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
-
-    A stream breaks off within an event, without a sign that it is whole, or with an error. Where a refusal is due, a
-    success is open, however little comes.
-    """
-    response = exchange.response
-    if response is None or not response.succeeded or exchange.request.refused:
-        return False
-    if response.media_type == "text/event-stream":
-        is_whole = _FINISH.search(response.body) and response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
-        return bool(_ERROR.search(response.body)) or (b"[DONE]" not in response.body and not is_whole)
-    if not response.body and response.status != HTTPStatus.NO_CONTENT:
-        return True
-    if response.body.lstrip()[:1] not in {b"{", b"["}:
-        return False
-    try:
-        response.json()
-    except NotJson:
-        return True
-    return False
-
-
-_FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
-_ERROR = re.compile(rb'^data:\s*\{\s*"error"\s*:\s*[{"]', re.MULTILINE)
-
-
-def _failed(violation: Violation, exchanges: Exchanges) -> Exchange | None:
-    exchange = exchanges.get(violation.exchange or "")
-    if exchange is None or not (_fails(exchange) or _is_undue(violation, exchange) or _is_redirected(exchange)):
-        return None
-    return exchange
-
-
-def _is_redirected(exchange: Exchange) -> bool:
-    """Whether it is sent to another address, which a gateway does with all that it does not let through."""
-    return exchange.response is not None and is_redirect(exchange.response)
-
-
-def _is_undue(violation: Violation, exchange: Exchange) -> bool:
-    """Whether it is the refusal of what should be answered."""
-    response = exchange.response
-    if response is None or not response.refused:
-        return False
-    objects = response.status in _OBJECTIONS and not exchange.request.refused
-    return objects or violation.finding.startswith(_ANSWER) or violation.finding == _UNROUTED
-
-
-def words_of(exchange: Exchange) -> str:
-    """How it failed, without what differs from one failure to the next; of a success, what is wrong with its body."""
-    response = exchange.response
-    if response is None:
-        return _SILENT[exchange.failure]
-    if response.succeeded:
-        if _is_error_inside(exchange):
-            return f"{_ERROR_INSIDE}: {normalized_reason(response)}"
-        is_closed = response.media_type != "text/event-stream" and _CLOSED.fullmatch(response.body) is not None
-        return _PAGE if response.looks_like_html else _UNREADABLE if is_closed else CUT
-    reason = "a web page" if response.looks_like_html else normalized_reason(response)
-    return f"{response.status} {reason}"
-
-
-def _place(exchange: Exchange) -> str:
-    response = exchange.response
-    if response is not None and (name_large(response) or is_header_lost(exchange, response)):
-        return cause_of_answer(exchange)  # which is the same at every route
-    return place_asked(exchange).replace("/v1/", "/", 1).replace("/uploads/", "/files/")

@@ -23,8 +23,8 @@ from gt_conformance.checks import (
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.planning import Plan
+from gt_conformance.runner._failing import is_failure
 from gt_conformance.runner._once import Once
-from gt_conformance.runner._outage import is_failure
 from gt_conformance.vocabulary import Actor
 
 
