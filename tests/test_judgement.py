@@ -462,7 +462,8 @@ def test_advisories_stand_in_the_record() -> None:
 
     chatted = recorded(bare, *GOOD)
     [row] = [row for row in chatted["runbooks"][0]["routes"] if row["route"] == "chat"]
-    check = next(check for check in row["checks"] if check["id"] == "chat.completes")
+    plainest, check = (check for check in row["checks"] if check["id"] == "chat.completes")
+    assert plainest["parameters"] == {"minimal": True}
     assert (row["outcome"], check["outcome"], check["reason"]) == ("conforms", "conforms", "")
     assert {"OpenAI's published shape: the key 'id' is missing."} < {item["text"] for item in check["advisories"]}
     assert {item["exchange"] for item in check["advisories"]} <= chatted["exchanges"].keys()

@@ -217,12 +217,18 @@ SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
 }
 
 
+MINIMAL = Parameters(minimal=True)
+PLAINEST = {"chat.completes", "chat.model_is_published", "embeddings.batch", "embeddings.model_is_published"}
+"""What each row's own key asks for in the plainest request, before one key asks for what clients send beyond it."""
+
+
 @pytest.mark.parametrize(("check", "clients", "wanted"), SHAPES.values(), ids=SHAPES)
 def test_a_chat_is_probed_in_the_shape_of_its_clients(
     check: str, clients: Sequence[ClientProfile], wanted: list[Parameters]
 ) -> None:
-    """A check is asked for once for each different shape that the runbook's clients use."""
-    assert parameters(a_book(*clients, chat=Verdict.NATIVE), Route.CHAT, check) == wanted
+    """A check is asked for once for each different shape that the runbook's clients use; some in the plainest first."""
+    found = parameters(a_book(*clients, chat=Verdict.NATIVE), Route.CHAT, check)
+    assert found == [*([MINIMAL] if check in PLAINEST else []), *wanted]
 
 
 EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
@@ -247,7 +253,7 @@ def test_embeddings_are_probed_in_the_shape_of_the_client(
 ) -> None:
     """Embeddings are asked for in the encoding and the batches that the client uses, token ids at its address."""
     book = a_book(ClientProfile(embeddings=profile), embeddings=Verdict.NATIVE)
-    assert parameters(book, Route.EMBEDDINGS, check) == wanted
+    assert parameters(book, Route.EMBEDDINGS, check) == [*([MINIMAL] if check in PLAINEST else []), *wanted]
 
 
 def test_a_refusal_is_asked_of_its_own_route() -> None:
@@ -376,7 +382,8 @@ def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
     assert {(call.credential, call.stand_ins) for call in row.checks if call.check == "base_url.joins"} == {
         ("narrow", ("narrow", "wide"))
     }
-    assert {call.credential for call in row.checks if call.check == "chat.completes"} == {"wide"}
+    completes = [call for call in row.checks if call.check == "chat.completes"]
+    assert {(call.credential, call.parameters.minimal) for call in completes} == {("wide", True), ("narrow", False)}
     alone = make_plan(tenant, books, list_cases(books, Selection(("dify",)))).case("dify-chat-native")
     assert {call.credential for call in alone.checks} == {"wide"}
     other = key("other", scopes=frozenset({Scope.CHAT}), models=frozenset({"another-agent"}))

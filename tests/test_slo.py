@@ -398,7 +398,7 @@ def merged(parts: Sequence[Record]) -> Record:
 
 def test_shards_are_judged_together() -> None:
     """What each shard has too few answers for is judged by the answers of all, whatever each alone came to."""
-    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("n8n", "aider")]
+    parts = [judged(CHATS, selection=Selection(runbooks=(name,))) for name in ("continue", "aider")]
     assert all(outcomes(part)["slo.chat.first_event_p95"] == "blocked" for part in parts)
     together = merged(parts)
     found = objective(together, "slo.chat.first_event_p95")

@@ -159,12 +159,13 @@ async def tools(probe: Probe) -> None:
         text = "tool_choice that names the function gives no tool call"
         probe.should(ordered.calls or not called.calls, text, forced)
     probe.stop_if_failed()
-    if not ordered.calls:
-        await _expect_each_tool(probe, forced)
+    is_ordered = bool(ordered.calls)
     if not called.calls and not ordered.calls:
         if "content_filter" in finish_reasons(forced.response):
             raise Blocked(*FILTERED)
         ordered = await _called_later(probe, forced)
+    if not is_ordered:
+        await _expect_each_tool(probe, forced)
     if not called.calls:
         await _answer(probe, ordered)
 
