@@ -32,8 +32,8 @@ _NO_NUMBER = 1e6
 _DIGITS = 5
 """As float and as base64 the same vector differs in later digits."""
 _OWN_VECTORS = (
-    "Have the tenant, and what pools connections before it, give each request for embeddings the answer to that "
-    "request: some get the answer to an earlier one."
+    "Have the tenant, and every cache or pool of connections before it, give each request for embeddings the answer to "
+    "that request: some get the answer to another one."
 )
 _OWN_ROUTE = "Have the tenant, and what routes requests before it, answer speech with audio, and images with images."
 _OWN = "no answer holds the code word of another request"
@@ -315,6 +315,7 @@ async def _expect_own_vectors(probe: Probe) -> None:
             "each text gets a vector of its own, whoever asks",
             "the vector of a text that another request sent",
             probe.note(exchange),
+            remedy=_OWN_VECTORS,
         )
         return
     if (found := _given_to_next(probe.seen)) is not None:

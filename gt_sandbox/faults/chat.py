@@ -463,7 +463,7 @@ FAULTS = (
             change_events(lambda request: is_stream(request) and "seed" in request.fields, _without_content),
         ),
         caught_by="chat.completes",
-        breaks=("C1", "C8"),
+        breaks=("C1",),
     ),
     fault(
         "chats-with-tools-say-nothing",

@@ -367,7 +367,7 @@ FAULTS = (
             )
         ),
         caught_by="key.isolation",
-        breaks=("M1", "K4"),
+        breaks=("M1",),
     ),
     fault(
         "conversation-keys-lose-a-scope",

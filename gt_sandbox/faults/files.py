@@ -476,7 +476,7 @@ FAULTS = (
             )
         ),
         caught_by="upload.dataset_known",
-        breaks=("U7", "K6"),
+        breaks=("U7",),
     ),
     fault(
         "states-of-files-open-to-one-key",
