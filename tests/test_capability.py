@@ -260,9 +260,20 @@ def test_a_code_word_is_known_however_it_is_written(spelled: str) -> None:
     assert names_fact(spelled, "dorvan-4f2a")
 
 
-@pytest.mark.parametrize("other", ["", "I do not know the code word.", QUESTION, "dorvan", "4f2a", "dorvan-4f2"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "",
+        "I do not know the code word.",
+        QUESTION,
+        "dorvan",
+        "4f2a",
+        "dorvan-4f2",
+        'data: {"id":"chatcmpl-904f2ac1","object":"chat.completion.chunk","choices":[{"delta":{"content":"dorvan-77b0"}}]}',
+    ],
+)
 def test_what_does_not_name_the_code_word_is_not_taken_for_it(other: str) -> None:
-    """The words of the question, half a code word and an excuse are none."""
+    """The words of the question, half a code word, an excuse, and the digits of an id beside another word are none."""
     assert not names_fact(other, "dorvan-4f2a")
 
 

@@ -192,9 +192,17 @@ def tell(fact: str) -> str:
 
 
 def names_fact(answer: str, fact: str) -> bool:
-    """Whether the answer names the whole code word, in whatever case, spacing, punctuation and width of letters."""
+    """Whether the answer names the whole code word, in whatever case, spacing, punctuation and width of letters.
+
+    Its parts stand together, with a few words between them at most: the digits of an id elsewhere in the answer are
+    not its own. Of several code words, with a space between them, it names each.
+    """
     said = _letters(answer)
-    return all(_letters(part) in said for part in fact.split("-"))
+    words = (map(re.escape, map(_letters, one.split("-"))) for one in fact.split())
+    return all(re.search(_A_FEW_WORDS.join(parts), said) for parts in words)
+
+
+_A_FEW_WORDS = ".{0,24}"
 
 
 def _letters(text: str) -> str:

@@ -167,7 +167,7 @@ def _request_of(probe: Probe, system_chars: int, body: Mapping[str, Any]) -> Req
 
 async def _advise_on_cut_prompts(probe: Probe, request: Request, body: Mapping[str, Any]) -> None:
     """Where the model knows both of a short prompt and not of the long one."""
-    facts = "-".join(fact_of(probe, one) for one in _PORTERS)
+    facts = " ".join(fact_of(probe, one) for one in _PORTERS)
     prompt = request.fields["messages"][0]["content"]
     if not all(fact_of(probe, one) in prompt for one in _PORTERS):
         return
