@@ -259,10 +259,11 @@ async def base64(probe: Probe) -> None:
             what, found = "base64 and float give the same values", f"input {number} differs"
             probe.must(same, what, found, exchange, cause=OTHER_VALUES)
     probe.stop_if_failed()
-    if len(alone) != len(encoded[0]):
-        _fail_string(probe, f"{len(alone)} values as a string, {len(encoded[0])} in a list", by_itself)
-    elif not _agree(alone, encoded[0], least):
-        _fail_string(probe, _told_apart(alone, encoded[0]), by_itself)
+    in_list = await _vector_alone(probe) or encoded[0]
+    if len(alone) != len(in_list):
+        _fail_string(probe, f"{len(alone)} values as a string, {len(in_list)} in a list", by_itself)
+    elif not _agree(alone, in_list, least):
+        _fail_string(probe, _told_apart(alone, in_list), by_itself)
     if _is_base64(exchange):
         _expect_base64(probe, by_itself)
     else:
