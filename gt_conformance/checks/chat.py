@@ -209,7 +209,7 @@ async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
     """
     told_in_it = _PEOPLE if _POTTER in whole.request.body.decode() else (_MILLER_IS,)
     lost = [fact for fact in (fact_of(probe, one) for one in told_in_it) if not _names(whole, fact)]
-    if not lost:
+    if not lost or "length" in finish_reasons(whole.response):  # what a token limit cuts off is no message that is lost
         return
     fact, (system, *_) = lost[0], _roles(probe)
     said = _says(probe, _SMITH, _POTTER)
