@@ -50,10 +50,10 @@ def _change_message(**fields: object) -> Callable[[Any], object]:
 
 
 def _change_calls(change: Callable[[Any], object]) -> MiddlewareFactory:
-    """Change every tool call of a response."""
+    """Change every tool call of a response; another fault may have made a success of a refusal, which has none."""
 
     def change_body(body: Any) -> None:
-        for choice in body["choices"]:
+        for choice in body.get("choices", ()):
             for call in choice["message"].get("tool_calls") or ():
                 change(call)
 
