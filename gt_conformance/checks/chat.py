@@ -144,8 +144,8 @@ def _everything(probe: Probe) -> Request:
     fields = {**_SAMPLING, **_IN_ONE_PIECE, "tools": [TOOL], "max_tokens": _limit(probe)}
     system, question, answer, _ = _roles(probe)
     answer = {**answer, "content": f"{answer['content']} {_says(probe, _POTTER)}"}
-    told = {"role": "user", "content": _says(probe, _SMITH)}
-    messages = [system, question, answer, *_EVERY_FORM, _in_parts(told, _REMEMBER), _in_parts(_WHO, _ANSWER)]
+    told, asked = _in_parts(_says(probe, _SMITH), _REMEMBER), _in_parts(_ANSWER, _WHO["content"])
+    messages = [system, question, answer, *_EVERY_FORM, told, asked]
     return requests.compressible(plain_chat(probe, messages, fields=fields))
 
 
@@ -153,13 +153,12 @@ def _says(probe: Probe, *people: str) -> str:
     return " ".join(f"The name of the {one} is {fact_of(probe, one)}." for one in people)
 
 
-def _in_parts(message: Mapping[str, Any], other: str) -> dict[str, Any]:
-    """The same message as clients send it that may add files: in parts, beside one that says something else.
+def _in_parts(*texts: str) -> dict[str, Any]:
+    """A user's message as clients send it that may add files: in parts.
 
     What asks comes last, what tells comes first: neither the first part nor the last is all that is needed.
     """
-    texts = [message["content"], other] if other == _REMEMBER else [other, message["content"]]
-    return {**message, "content": [{"type": "text", "text": text} for text in texts]}
+    return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
 
 
 _ANSWER, _REMEMBER = "Answer this question.", "Keep it in mind."
@@ -217,7 +216,7 @@ async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
     chatter = {"role": "user", "content": _SMALL_TALK}
     told = {
         "plain": [system, user, model, _WHO],
-        "parts": [system, _in_parts(user, _REMEMBER), model, _in_parts(_WHO, _ANSWER)],
+        "parts": [system, _in_parts(said, _REMEMBER), model, _in_parts(_ANSWER, _WHO["content"])],
         "row": [system, user, _WHO],
         "assistant": [system, chatter, {**model, "content": said}, _WHO],
         "many": [system, user, model, *(chatter, model) * _TURNS, _WHO],

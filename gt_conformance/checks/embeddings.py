@@ -138,9 +138,8 @@ async def _expect_vectors(probe: Probe) -> None:
     )
     probe.stop_if_failed()
     alike = cosine(first, again)
-    single = await _vector_alone(probe)
     same = alike > _SAME or (alike > NEAR and alike > cosine(first, other))
-    if not same and probe.parameters.string and _is_same(first, single):
+    if not same and probe.parameters.string and _is_same(first, await _vector_alone(probe)):
         _fail_string(probe, f"cosine {alike:.4f}", exchange)
     elif probe.must(
         same,
@@ -264,10 +263,7 @@ async def base64(probe: Probe) -> None:
         _fail_string(probe, f"{len(alone)} values as a string, {len(in_list)} in a list", by_itself)
     elif not _agree(alone, in_list, least):
         _fail_string(probe, _told_apart(alone, in_list), by_itself)
-    if _is_base64(exchange):
-        _expect_base64(probe, by_itself)
-    else:
-        _expect_base64(probe, exchange)
+    _expect_base64(probe, by_itself if _is_base64(exchange) else exchange)
 
 
 async def _vector_of_string(probe: Probe, encoding_format: str) -> tuple[list[list[float]], Exchange]:
