@@ -270,6 +270,7 @@ def test_a_code_word_is_known_however_it_is_written(spelled: str) -> None:
         "4f2a",
         "dorvan-4f2",
         '{"id":"chatcmpl-904f2ac1","object":"chat.completion.chunk","choices":[{"delta":{"content":"dorvan-77b0"}}]}',
+        '{"delta":{"content":"dorvan-77b0"},"logprobs":null,"finish_reason":null}]}\n\ndata: {"id":"chatcmpl-904f2ac1"',
     ],
 )
 def test_what_does_not_name_the_code_word_is_not_taken_for_it(other: str) -> None:
