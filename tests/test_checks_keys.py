@@ -163,9 +163,13 @@ LET_IN: dict[str, tuple[Rule, str]] = {
         elsewhere(Presentation.OTHER_HEADER),
         "with the key in x-api-key or a header like it is refused with 401 or 403; found HTTP 200",
     ),
-    "a query with another header alone": (
+    "a body": (
+        elsewhere(Presentation.IN_BODY),
+        "with the key in a field of the body is refused with 401 or 403; found HTTP 200",
+    ),
+    "a query with another header and a body alone": (
         elsewhere(),
-        "with the key in the query string and in x-api-key is refused",
+        "with the key in the query string, in x-api-key and in the body is refused",
     ),
     "no answer": (shown(Presentation.NONE, GONE), "found no answer: closed"),
     "conversations": (

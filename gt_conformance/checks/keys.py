@@ -55,7 +55,7 @@ _MISREAD = {
     Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.OTHER_SCHEME: "with the key after Token instead of Bearer",
-    Presentation.ELSEWHERE: "with the key in the query string and in x-api-key",
+    Presentation.ELSEWHERE: "with the key in the query string, in x-api-key and in the body",
     Presentation.MISSPELLED: "with a key of which only the first half is right",
     Presentation.ALTERED: "with a key of which only the first half and the end are right",
     Presentation.SHORTENED: "with a key that lacks its last character",
@@ -75,8 +75,9 @@ _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
     Presentation.OTHER_HEADER: "with the key in x-api-key or a header like it",
+    Presentation.IN_BODY: "with the key in a field of the body",
 }
-"""Both are tried together, and apart where that let somebody in."""
+"""They are tried together, and apart where that let somebody in."""
 _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 """How a real key is presented wrongly where things are read and where they are sent; in other ways in a chat alone."""
 
@@ -97,7 +98,7 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 async def required(probe: Probe) -> None:
     """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
-    No scheme, Basic, Token, the query string, a key that is not wholly right: refused at some. A real key is shown
+    No scheme, Basic, Token, the query string, the body, a key that is not wholly right: refused at some. A real key is shown
     wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers that
     gateways trust, other spellings of a path, and cookies.
     """
@@ -127,7 +128,9 @@ async def required(probe: Probe) -> None:
         await judge_all_dead(probe, found, how, ids)
     for ([(surface, at)], key, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         if presentation is Presentation.ELSEWHERE and tried.is_open:
-            apart = [(await try_all(probe, [(surface, at)], key, one, ids), how) for one, how in _ELSEWHERE.items()]
+            bodiless = not tried.exchange.request.body
+            ways = [item for item in _ELSEWHERE.items() if not (bodiless and item[0] is Presentation.IN_BODY)]
+            apart = [(await try_all(probe, [(surface, at)], key, one, ids), how) for one, how in ways]
             taken = [(one, how) for [one], how in apart if one.is_open]
             if await takes_any_other_header(probe):
                 taken = [(one, how) for one, how in taken if how != _ELSEWHERE[Presentation.OTHER_HEADER]]

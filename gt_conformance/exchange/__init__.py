@@ -3,7 +3,7 @@
 from gt_conformance.exchange._exchange import (
     IN_MEMBERS,
     MISLABELLED,
-    QUERY_NAMES,
+    PARAMETER_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -16,6 +16,7 @@ from gt_conformance.exchange._exchange import (
     in_other_headers,
     parse_json,
     tokens_of,
+    with_key_in_body,
 )
 from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
@@ -44,7 +45,7 @@ __all__ = [
     "MISLABELLED",
     "MOST_LINES",
     "MOST_STATED",
-    "QUERY_NAMES",
+    "PARAMETER_NAMES",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -80,4 +81,5 @@ __all__ = [
     "shortened",
     "times_of",
     "tokens_of",
+    "with_key_in_body",
 ]

@@ -20,7 +20,8 @@ class Presentation(StrEnum):
     """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
 
     ``other_scheme`` has another word than Bearer before the key, as APIs that take tokens want it;
-    ``other_header`` is in the headers that other APIs have for keys, ``elsewhere`` there and in the query string.
+    ``other_header`` is in the headers that other APIs have for keys, ``in_body`` in fields of a JSON body, and
+    ``elsewhere`` there, in those headers and in the query string.
     The others are the secret with something changed: letters in other case, the middle, the end, something behind it,
     after one of the marks at which gateways cut a key.
     """
@@ -33,6 +34,7 @@ class Presentation(StrEnum):
     OTHER_SCHEME = "other_scheme"
     QUERY = "query"
     OTHER_HEADER = "other_header"
+    IN_BODY = "in_body"
     ELSEWHERE = "elsewhere"
     MISSPELLED = "misspelled"
     ALTERED = "altered"
@@ -58,8 +60,16 @@ def in_other_headers(secret: str) -> list[tuple[str, str]]:
     return [*((name, secret) for name in _OTHER_HEADERS), ("cookie", cookies)]
 
 
-QUERY_NAMES = ("api_key", "key", "access_token")
-"""In which parameters of a query other APIs take a key: gateways, Google's, and RFC 6750's form."""
+PARAMETER_NAMES = ("api_key", "key", "access_token")
+"""In which parameters of a query, or fields of a body, other APIs take a key: gateways, Google's, and RFC 6750's form."""
+
+
+def with_key_in_body(body: bytes, secret: str) -> bytes:
+    """The JSON object with the secret in its last fields; as it is where it is no such object, or an empty one."""
+    if len(body) < len(b'{"a":1}') or not (body.startswith(b"{") and body.endswith(b"}")):
+        return body
+    fields = "".join(f",{json.dumps(name)}:{json.dumps(secret)}" for name in PARAMETER_NAMES)
+    return body[:-1] + fields.encode() + b"}"
 
 
 @dataclass(frozen=True, slots=True)
