@@ -246,9 +246,9 @@ def test_a_key_in_a_body_is_in_the_line_and_in_the_record_by_its_variable(presen
     presented = replace(request, presentation=presentation)
     in_body = "".join(f',"{name}":"{SECRET}"' for name in PARAMETER_NAMES)
     assert '{"q":"it\'s"' + in_body + "}" in spoken(as_curl(presented))
-    assert recorded(presented)["request"]["body"]["text"] == '{"q":"it\'s"' + in_body.replace(
-        SECRET, "$GT_KEY_CHAT"
-    ) + "}"
+    assert (
+        recorded(presented)["request"]["body"]["text"] == '{"q":"it\'s"' + in_body.replace(SECRET, "$GT_KEY_CHAT") + "}"
+    )
     assert with_key_in_body(request.body, SECRET) == b'{"q":"it\'s"' + in_body.encode() + b"}"
     assert [with_key_in_body(body, SECRET) for body in (b"", b"{}", b"[1,2,3,4]", b"RIFF....")] == [
         *[b"", b"{}", b"[1,2,3,4]", b"RIFF...."]

@@ -30,6 +30,7 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
+from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, joined_text
 from gt_conformance.tenant import Credential
@@ -97,9 +98,10 @@ async def hold_talk(probe: Probe) -> Talk:
         conversation, told, (first, second) = talk.opened.id, talk.told, talk.facts
         if conversation is None or told is None or not _goes_on(told, conversation):
             return talk, talk.exchanges
-        more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
-        tells = chat_in(probe, conversation, more, stream=True)
-        as_most = requests.with_fields(tells, {"stream_options": {"include_usage": True}})
+        more = f"{QUESTION} Remember this as well: the name of the pilot is"
+        tells = chat_in(probe, conversation, f"{more} {second}.", stream=True)
+        in_letters = chat_in(probe, conversation, f"{more} {in_stored_letters(second)}.", stream=True)
+        as_most = requests.with_fields(in_letters, {"stream_options": {"include_usage": True}})
         streamed, apart = await ask_for(probe, as_most, first), None
         if not streamed.knows:
             with_usage, streamed = streamed, await ask_for(probe, tells, first)
@@ -111,6 +113,14 @@ async def hold_talk(probe: Probe) -> Talk:
         return talk, talk.exchanges
 
     return await probe.shared(("talk", probe.credential.name), make)
+
+
+def in_stored_letters(fact: str) -> str:
+    """The fact with letters of other scripts behind it: what stores a conversation may keep some letters alone.
+
+    None of them takes four bytes, at which a store may fail: that is asked for apart.
+    """
+    return f"{fact}/{LETTERS_OF_THREE_BYTES}"
 
 
 def _goes_on(told: Exchange, conversation: str) -> bool:

@@ -40,6 +40,7 @@ from gt_conformance.checks._completion import (
     PASS_ON_WHOLE,
     block_unfinished,
     expect_completion,
+    expect_unspoilt,
     plain_chat,
     text_in,
 )
@@ -57,7 +58,7 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
-from gt_conformance.checks._talk import Talk, all_said, ask_last, begin_talk, chat_in, hold_talk
+from gt_conformance.checks._talk import Talk, all_said, ask_last, begin_talk, chat_in, hold_talk, in_stored_letters
 from gt_conformance.checks._wording import (
     HEADER_LOST,
     KEEP_HEADER,
@@ -67,6 +68,7 @@ from gt_conformance.checks._wording import (
     explain_answer,
     is_header_lost,
 )
+from gt_conformance.checks._words import spoilt_in
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
@@ -86,6 +88,7 @@ _EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
 
 A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
 """
+_STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
 _OK = "Reply with the word ok."
 _FAILS = 500
 
@@ -382,6 +385,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         remedy, cause = (KEEP_HEADER, HEADER_LOST) if await _is_header_lost(probe) else (None, "")
         found = f"{TRIES} answers without it"
         probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
+    if plain.knows:
+        await _expect_letters_kept(probe, plain.exchange, second)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
 
@@ -419,12 +424,33 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
             "a chat of the conversation takes letters beyond ASCII, emoji too, as one without the header does",
             f"{describe(exchange.response)}; the same chat without such letters is answered",
             exchange,
-            remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
+            remedy=_STORE_IN_UTF_8,
             cause="conversation:letters",
         )
     elif taken[1] and there.response is not None and there.response.refused:
         await _expect_plain_taken(probe, there)
     return all(taken)
+
+
+async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> None:
+    """Letters that the conversation was told come back as they were, where they do so in a chat without it.
+
+    A model may leave them out: only what stands in their place shows that they are lost.
+    """
+    if not (found := spoilt_in(said_in(exchange.response))):
+        return
+    told = f"The name of the pilot is {in_stored_letters(fact)}. {_SECOND_QUESTION}"
+    outside = await ask_again(probe, _as_clients_ask(probe, question=told))
+    if spoilt_in(said := said_in(outside.response)):
+        expect_unspoilt(probe, outside, said)
+    elif names_fact(said, fact):
+        probe.fail(
+            "letters beyond ASCII that a conversation was told come back as they were sent",
+            f"an accented word came as {found!r}, and as it was sent in a chat without the conversation",
+            exchange,
+            remedy=_STORE_IN_UTF_8,
+            cause="conversation:letters",
+        )
 
 
 async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:

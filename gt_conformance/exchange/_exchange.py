@@ -61,7 +61,7 @@ def in_other_headers(secret: str) -> list[tuple[str, str]]:
 
 
 PARAMETER_NAMES = ("api_key", "key", "access_token")
-"""In which parameters of a query, or fields of a body, other APIs take a key: gateways, Google's, and RFC 6750's form."""
+"""In which parameters of a query, or fields of a body, other APIs take a key: gateways', Google's, RFC 6750's form."""
 
 
 def with_key_in_body(body: bytes, secret: str) -> bytes:
