@@ -187,7 +187,7 @@ def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -
     sender = FakeSender()
     judged(FOREIGN, tenant=TWO_LISTS, sender=sender)
     elsewhere = {(unversioned(route), "chat", "a-draft") for route in (Route.CHAT, Route.EMBEDDINGS)}
-    respelled = {(Route.CHAT.path, "chat", name) for name in ("A-DRAFT", "a-draft ")}
+    respelled = {(Route.CHAT.path, "chat", name) for name in ("A-DRAFT", "a-draft ", "openai/a-draft")}
     assert tried(sender) == respelled | elsewhere | {
         (route.path, "chat", name) for route in INFERENCE_ROUTES for name in ("a-draft", WRITER)
     } | {(unversioned(Route.CHAT), "chat", WRITER)}

@@ -241,7 +241,7 @@ def test_a_curl_line_presents_the_key_as_the_request_did(presentation: Presentat
 
 @pytest.mark.parametrize("presentation", [Presentation.IN_BODY, Presentation.ELSEWHERE], ids=str)
 def test_a_key_in_a_body_is_in_the_line_and_in_the_record_by_its_variable(presentation: Presentation) -> None:
-    """A JSON body has the key in further fields, spoken by its variable; an empty one, and what is no JSON, has none."""
+    """A JSON body has the key in further fields, by its variable; an empty one, and what is no JSON, has none."""
     request = Request.of_json("POST", URL, "chat", {"q": "it's"})
     presented = replace(request, presentation=presentation)
     in_body = "".join(f',"{name}":"{SECRET}"' for name in PARAMETER_NAMES)

@@ -72,6 +72,11 @@ class Parameters:
         """Whether it sets nothing, or something as the other one does."""
         return self == Parameters() or bool(self.likeness(other))
 
+    def contains(self, other: "Parameters") -> bool:
+        """Whether requests of it are those of the other with further body fields; what is needed of answers apart."""
+        wider = replace(self, fields=other.fields, needs=other.needs, lf_data_only=other.lf_data_only) == other
+        return wider and set(self.fields) > set(other.fields)
+
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
         given = ((name, getattr(self, name), default) for name, default in _DEFAULTS)

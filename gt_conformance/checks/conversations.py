@@ -445,7 +445,7 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> N
         expect_unspoilt(probe, outside, said)
     elif names_fact(said, fact):
         probe.fail(
-            "letters beyond ASCII that a conversation was told come back as they were sent",
+            "letters beyond ASCII come back from a conversation as they were sent to it",
             f"an accented word came as {found!r}, and as it was sent in a chat without the conversation",
             exchange,
             remedy=_STORE_IN_UTF_8,

@@ -39,9 +39,11 @@ _TOLD_APART = (Route.CHAT, Route.EMBEDDINGS)
 _MOST_NAMES = 5
 _LONGEST_REASON = 2_000
 _COMPARE_RESOLVED = (
-    "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
-    "or with a space after it, passes by the allowlist."
+    "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, with a space "
+    "after it, or with a provider before it, passes by the allowlist."
 )
+_PROVIDER = "openai/"
+"""Before a name: gateways that have several providers (LiteLLM) take such a part off a name before they resolve it."""
 _LONGER = ":gt-conformance"
 """Behind a name that the key is allowed it makes one that nobody publishes, whether or not a colon ends names."""
 _COMPARE_ALL_OF_IT = (
@@ -482,7 +484,8 @@ async def not_allowlisted_refused(probe: Probe) -> None:
         if route is Route.CHAT and not probe.parameters.keys:
             # Names that are written otherwise, where allowlists are compared exactly and names are resolved loosely.
             plain = _taking_names(probe, route, every=False)
-            asked += [(plain, key, name) for name in (foreign[0].upper(), f"{foreign[0]} ") if name not in published]
+            respelled = (foreign[0].upper(), f"{foreign[0]} ", f"{_PROVIDER}{foreign[0]}")
+            asked += [(plain, key, name) for name in respelled if name not in published]
     await _refuse_names(probe, asked)
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
@@ -634,9 +637,10 @@ _ANY_NAME = "names:any name works"
 _RESOLVE_NAMES = "Have the tenant resolve published names only, and check allowlists: it takes any name at all."
 
 
-def _is_respelled(name: str) -> bool:
-    """Whether it is a name in other case, or with a space after it."""
-    return name.endswith(" ") or name.isupper()
+def _is_respelled(probe: Probe, name: str) -> bool:
+    """Whether it is a published name of another key that is written otherwise: no key has it as it is."""
+    known = (key.models or frozenset() for key in probe.tenant.live_credentials)
+    return probe.check.id == "names.not_allowlisted_refused" and not any(name in names for names in known)
 
 
 async def _takes_any_name(probe: Probe, key: Credential) -> bool:
@@ -672,7 +676,7 @@ async def _refuse_names(
         is_versioned = (name, key.name) in open_versioned
         is_published = probe.check.id == "names.not_allowlisted_refused"
         takes_any = is_open and key.may(Route.CHAT) is not False and await _takes_any_name(probe, key)
-        if takes_any and _is_respelled(name):
+        if takes_any and _is_respelled(probe, name):
             continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
@@ -682,7 +686,7 @@ async def _refuse_names(
             alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_everywhere)
             cause = _ANY_NAME if takes_any else ""
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else cause
-            remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
+            remedy = _COMPARE_RESOLVED if _is_respelled(probe, name) else None
             if name.endswith(_LONGER) and is_open and not takes_any:
                 remedy = _COMPARE_ALL_OF_IT
             elif cause == _ANY_NAME:

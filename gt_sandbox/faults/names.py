@@ -153,6 +153,16 @@ def _resolve_loosely(body: bytes) -> bytes:
     return json.dumps({**fields, "model": ALIAS}).encode()
 
 
+def _cut_providers(body: bytes) -> bytes:
+    """A provider before a name is cut off, and the allowlist is not asked about what is left."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    name = fields.get("model") if isinstance(fields, dict) else None
+    return json.dumps({**fields, "model": ALIAS}).encode() if name == "openai/desk-assistant" else body
+
+
 def _cut_longer_names(body: bytes) -> bytes:
     """A name that begins as a published one is taken for that one."""
     try:
@@ -205,6 +215,13 @@ FAULTS = (
         "names-in-other-case-pass-allowlists",
         "A name in other case, or with a space after it, is resolved and is on no allowlist.",
         change_requests(CHAT, _resolve_loosely),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "names-behind-a-provider-pass-allowlists",
+        "A name with a provider before it is resolved without it, and is on no allowlist.",
+        change_requests(CHAT, _cut_providers),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
     ),
