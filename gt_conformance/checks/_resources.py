@@ -15,7 +15,7 @@ from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import SEND_JSON, describe
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Route
 
@@ -266,6 +266,16 @@ def model_for(probe: Probe, key: Credential) -> str:
 def id_in_header(response: Response | None) -> str:
     """The conversation that an answer names in its header; empty where it names none."""
     return (response.header(CONVERSATION_HEADER) or "").strip() if response is not None else ""
+
+
+NAMED_IN_BODY = ("conversation_id", "conversation", "thread_id", "session_id")
+"""Where other APIs name a conversation (OpenAI's Responses, Dify, LangGraph): a tenant may read some of them too."""
+
+
+def conversation_named_by(request: Request) -> str | None:
+    """The conversation that a chat names, in its header or in its body; None where it names none."""
+    named: str | None = request.fields.get(NAMED_IN_BODY[0])
+    return dict(request.headers).get(CONVERSATION_HEADER) or named
 
 
 def created_conversation(response: Response | None) -> str | None:

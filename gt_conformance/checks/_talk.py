@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
@@ -19,6 +20,7 @@ from gt_conformance.checks._capability import (
 from gt_conformance.checks._completion import plain_chat
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
+    NAMED_IN_BODY,
     Created,
     id_in_header,
     model_for,
@@ -169,6 +171,8 @@ class Try:
     address: Address
     request: Request
     facts: tuple[str, ...]
+    beside: bool = False
+    """The conversation is named where nothing documents it: a tenant may take that, or refuse it, as it likes."""
 
 
 def tries_of(
@@ -191,6 +195,18 @@ def tries_of(
                 )
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 yield Try(what, at, at_address(request, probe.tenant, at), facts)
+    for stranger in () if probe.parameters.keys else strangers[:1]:
+        plain = requests.chat(
+            probe.tenant,
+            stranger.name,
+            words,
+            model=model_for(probe, stranger),
+            fields=dict.fromkeys(NAMED_IN_BODY, conversation),
+        )
+        url = f"{plain.url}?conversation_id={quote(conversation, safe='')}"
+        headers = (*plain.headers, ("X-Conversation-Id", conversation))
+        what = f"a chat by the key {stranger.name} that names another key's conversation in its body or address"
+        yield Try(what, Address.VERSIONED, replace(plain, url=url, headers=headers), facts, beside=True)
 
 
 def all_said(response: Response | None) -> str:

@@ -149,6 +149,8 @@ def _tells(response: Response | None, facts: Iterable[str]) -> bool:
 
 async def _is_answered_without(probe: Probe, exchange: Exchange, tried: Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
+    if tried.beside and not (exchange.response is not None and exchange.response.succeeded):
+        return False
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
         is_absent = response.status in ABSENT or is_redirect(response)
