@@ -106,10 +106,10 @@ async def required(probe: Probe) -> None:
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
-    asked = [
-        (everywhere, None, Presentation.NONE),
-        (_streamed_instead(unknown, everywhere), None, Presentation.MADE_UP),
-    ]
+    made_up = _streamed_instead(unknown, everywhere)
+    if probe.tenant.other_tenant_key is not None:  # who takes any key takes that one too
+        made_up = [one for one in made_up if one[0].id in _WITHOUT_A_LOOK]
+    asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
         asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
@@ -221,6 +221,8 @@ def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[P
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
+_WITHOUT_A_LOOK = frozenset({"models", "chat_stream"})
+"""Where a key that has not the look of one is tried beside one of another tenant, which has it."""
 
 
 def in_conversation(wanted: Sequence[Place]) -> list[Place]:

@@ -32,7 +32,6 @@ from gt_sandbox.middleware import (
     use_key,
     with_secrets,
 )
-from gt_sandbox.tenant_file import with_markers
 
 _TAKEN_BACK = "spring-desk"
 """An alias that the tenant published once."""
@@ -267,7 +266,6 @@ FAULTS = (
         "raw-models-open-conversations",
         "A conversation may be opened with a raw model of the catalog by any key: its allowlist is of aliases alone.",
         _take_raw_for_own(CONVERSATIONS),
-        tenant_file=with_markers,
         caught_by="key.scope_enforced",
         breaks=("M5",),
     ),
@@ -275,7 +273,6 @@ FAULTS = (
         "raw-models-open-in-conversations",
         "A chat in a conversation takes the raw models of the catalog from any key.",
         _take_raw_for_own(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER))),
-        tenant_file=with_markers,
         caught_by="names.not_allowlisted_refused",
         breaks=("A7",),
     ),
@@ -406,7 +403,6 @@ FAULTS = (
         "internal-dataset-shown",
         "The answer to an upload names the dataset by its internal identifier.",
         change_json(is_dataset_upload, lambda body: body.update(storage=f"vault/{INTERNAL_DATASETS[0]}/1")),
-        tenant_file=with_markers,
         caught_by="tenant.no_raw_model_ids",
         breaks=("A10",),
     ),
@@ -414,7 +410,6 @@ FAULTS = (
         "raw-models-refused",
         "A raw model of the catalog is listed, and does not work as model.",
         change_requests(CHAT, lambda body: body.replace(b'"gt-large-raw"', b'"no-such-model"')),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -422,7 +417,6 @@ FAULTS = (
         "raw-models-do-not-stream",
         "A streamed chat with a raw model of the catalog fails with 500.",
         respond_with(_of_raw_models(is_stream), error_response(500, "upstream failed")),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -433,7 +427,6 @@ FAULTS = (
             _of_raw_models(lambda request: CHAT(request) and "/v1/" not in request.path),
             error_response(404, "The model does not exist."),
         ),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -441,7 +434,6 @@ FAULTS = (
         "raw-models-named-by-provider-in-streams",
         "The chunks of a stream name the provider's model where a raw model was asked for.",
         replace_bytes(_of_raw_models(is_stream), b'"model":"gt-large-raw"', f'"model":"{PROVIDER}"'.encode()),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("C2",),
     ),
