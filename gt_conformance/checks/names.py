@@ -430,12 +430,22 @@ async def unpublished_refused(probe: Probe) -> None:
         if name
     ]
     opening = [(surface, Address.VERSIONED) for surface in surfaces(probe.parameters.routes) if surface.route is None]
-    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations, probe.parameters.keys)
+    opener = _opener_of_own_names(probe)
     if opening and opener is not None and not probe.tenant.read_only:
         asked.append((opening, opener, names[0]))
     await _refuse_names(probe, asked)
     if not probe.parameters.keys and opener is not None and opener.may(Route.CHAT) is not False:
         await _refuse_in_conversation(probe, opener, names[0])
+
+
+def _opener_of_own_names(probe: Probe) -> Credential | None:
+    """The key that opens conversations by an internal id: first one that may use the tenant's chat model.
+
+    What resolves an internal id may look for the alias behind it on the key's allowlist.
+    """
+    alias, only = probe.model(Modality.CHAT), probe.parameters.keys
+    own = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may_use(alias) is True, only)
+    return own or narrowest_key(probe.tenant, lambda key: key.holds_conversations, only)
 
 
 def longer_name(probe: Probe, key: Credential) -> str:
