@@ -10,13 +10,16 @@ from gt_sandbox.middleware import (
     CHAT,
     MiddlewareFactory,
     Request,
+    Response,
     change_chunks,
     change_pieces,
     change_requests,
+    change_responses,
     combine,
     error_response,
     has_role,
     is_stream,
+    is_whole_chat,
     respond_with,
 )
 
@@ -105,6 +108,25 @@ def _empty_name(piece: Piece) -> list[Piece]:
 
 def _rename(piece: Piece) -> list[Piece]:
     return [_with_function(piece, name="search_web")] if is_first(piece) else [piece]
+
+
+def _in_ascii(arguments: str) -> str:
+    return arguments.encode("ascii", errors="replace").decode()
+
+
+def _letters_lost(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, arguments=_in_ascii(piece["function"].get("arguments") or ""))]
+
+
+def _lose_letters_of_calls(request: Request, response: Response) -> Response:
+    """An answer in one piece, with question marks for letters in the arguments of its calls."""
+    body = response.json
+    if not (is_whole_chat(request) and response.succeeded and body):
+        return response
+    for choice in body["choices"]:
+        for call in choice["message"].get("tool_calls") or ():
+            call["function"]["arguments"] = _in_ascii(call["function"]["arguments"])
+    return response.with_json(body)
 
 
 def _change_id(piece: Piece) -> list[Piece]:
@@ -204,6 +226,16 @@ FAULTS = (
             lambda request: is_stream(request) and has_role("tool")(request),
             error_response(422, "role: tool is not a role."),
         ),
+    ),
+    _streamed(
+        "letters-lost", "Letters of a streamed call's arguments become question marks.", change_calls(_letters_lost)
+    ),
+    fault(
+        "letters-of-calls-lost",
+        "Letters of the arguments of calls that are not streamed become question marks.",
+        change_responses(CHAT, _lose_letters_of_calls),
+        caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tools-after-the-first-dropped",
