@@ -159,7 +159,7 @@ def test_a_byte_order_mark_before_json_is_ignored() -> None:
 
 
 def test_a_hundred_long_vectors_are_json() -> None:
-    """A client's batch of texts may come as vectors of 16,384 numbers, which are within 8 MiB if they have few digits."""
+    """A client's batch of texts may come as vectors of 16,384 numbers, which with few digits are within 8 MiB."""
     vectors = [[0] * 16_384] * 100
     assert Response(200, (), json.dumps(vectors).encode()).json() == vectors
 

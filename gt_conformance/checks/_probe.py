@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
-from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
+from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters, require_model
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
@@ -318,6 +318,8 @@ class Probe:
         Raises Blocked, because of the finding that says why, where it does not.
         """
         name = key or self.credential.name
+        if route.modality is not None:
+            require_model(self.tenant, route.modality)
         if self.tenant.credentials[name].may(route) is False:
             raise Blocked(
                 f"the key {name} is not declared to reach {route.title}",
@@ -334,9 +336,9 @@ class Probe:
         """
         scoped = [one for one in Route if one.scope is not None]
         route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
-        opens = key.holds_conversations and key.may_use(self.model(Modality.CHAT)) is not False
+        opens = key.holds_conversations and self.tenant.may_use(key, Modality.CHAT) is not False
         asked = [Route.CONVERSATION_FILES] if opens else []
-        if route is not None and (route.modality is None or key.may_use(self.model(route.modality)) is not False):
+        if route is not None and (route.modality is None or self.tenant.may_use(key, route.modality) is not False):
             asked.append(route)
         dataset = self.tenant.dataset
         for one in asked:
@@ -688,8 +690,8 @@ _ANSWER = (
 """What to do where the refusals get no answer; how a tenant refuses is one thing, whatever was asked for."""
 _SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant writes them, with nothing around them."
 _READ_NO_MORE = (
-    "No setting raises this limit. Choose a published name whose vectors have fewer numbers, or accept that this is not "
-    "tested (gt-conformance accept)."
+    "No setting raises this limit. Choose a published name whose vectors have fewer numbers, or accept that this is "
+    "not tested (gt-conformance accept)."
 )
 """What to do about an answer that may hold so many values, and that this suite does not read."""
 _WHOLE = {
