@@ -45,6 +45,7 @@ def judge(fault: str) -> Record:
         "unversioned-scopes-ignored",
         "unversioned-takes-internal-names",
         "retired-secret-still-chats",
+        "revoked-key-still-chats",
         "conversations-of-others-answer-chats",
     ],
 )

@@ -178,6 +178,13 @@ def cannot_reach(tenant: Tenant, route: Route) -> bool:
     return all(key.may(route) is False for key in tenant.live_credentials)
 
 
+def require_model(tenant: Tenant, modality: Modality) -> None:
+    """Raises Blocked where the tenant file names no model for it: nothing but refusals can be expected then."""
+    undeclared = None if tenant.serves(modality) else find_undeclared_name(tenant, modality)
+    if undeclared is not None:
+        raise Blocked.by(undeclared)
+
+
 def require_declared_name(tenant: Tenant) -> None:
     """Raises Blocked where no key is declared to be allowed the name that chats take: no chat can be expected then."""
     undeclared = find_undeclared_name(tenant, Modality.CHAT)
@@ -197,7 +204,7 @@ def narrowest_reaching(
 
 def reaches(tenant: Tenant, key: Credential, route: Route, *, undeclared: bool = False) -> bool:
     """Whether the key is declared to reach the route with its published name; ``undeclared`` as above."""
-    named = route.modality is None or key.may_use(tenant.model(route.modality))
+    named = route.modality is None or tenant.may_use(key, route.modality)
     return bool(key.may(route) and (named or (undeclared and named is None)))
 
 

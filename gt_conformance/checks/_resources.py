@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import require_model
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import SEND_JSON, describe
@@ -54,6 +55,7 @@ class Created:
 async def open_conversation(probe: Probe, key: Credential, *, titled: bool = True) -> Created:
     """A GT conversation of that key, created once a run, a failure as well; one without a title is another one."""
     _may_create(probe)
+    require_model(probe.tenant, Modality.CHAT)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
         model = model_for(probe, key)

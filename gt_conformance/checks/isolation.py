@@ -68,7 +68,7 @@ _FAILS = 500
     rows=gt_extension(Route.CONVERSATION_FILES),
     tenant_wide=NarrowestKey(
         "that opens conversations and may chat",
-        lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
+        lambda tenant, key: key.holds_conversations and tenant.may_use(key, Modality.CHAT) is not False,
         "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
     ),
     by_surface=True,

@@ -45,7 +45,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import both, together
-from gt_conformance.vocabulary import Actor, Purpose, Route, Severity
+from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 _PRESENTED = {
     Presentation.NONE: "without a key",
@@ -182,10 +182,12 @@ def where_dead(probe: Probe, wanted: Sequence[Place], media: Container[str] = _S
     """Where keys are tried that worked once, of these places; all of them are tried without a key.
 
     By the un-versioned address it is every surface in its plain form, of media these: one dead key tries what another
-    does not. In a run of some runbooks, where the keys of others are no concern, it is the chat alone.
+    does not. In a run of some runbooks, where the keys of others are no concern, it is the chat alone; the model list,
+    where the tenant has no chat model.
     """
     if probe.parameters.keys:
-        return [(surface, at) for surface, at in wanted if surface.id == "chat"]
+        only = "chat" if probe.tenant.serves(Modality.CHAT) else "models"
+        return [(surface, at) for surface, at in wanted if surface.id == only]
     return [
         (surface, at)
         for surface, at in wanted

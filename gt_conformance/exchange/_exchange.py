@@ -171,6 +171,10 @@ class NotJson(ValueError):
     """The body is not JSON; the text says why, in a few words."""
 
 
+class TooManyValues(NotJson):
+    """The body may be JSON, but holds more values than this suite reads."""
+
+
 @dataclass(frozen=True)
 class Response:
     """Status, headers (names in lower case) and body of an answer.
@@ -244,7 +248,12 @@ class Response:
         except NotJson as error:
             if self.looks_like_html:
                 raise NotJson("it is an HTML page") from None
-            raise NotJson(f"the body {error}") from None
+            raise type(error)(f"the body {error}") from None
+
+    @property
+    def has_too_many_values(self) -> bool:
+        """Whether it holds more values than this suite reads: then nobody knows whether it is JSON."""
+        return _limit_exceeded(self.text) is not None
 
     @property
     def looks_like_html(self) -> bool:
@@ -285,8 +294,8 @@ def unescaped(text: str) -> str:
 
 _MOST_VALUES = 400_000
 """The most values that a body may hold. More would fill time and memory."""
-_MOST_NUMBERS, _FEW = 1_000_000, 40_000
-"""The most where all but a few are numbers, which take little of both: a hundred embeddings of 8,192 numbers fit."""
+_MOST_NUMBERS, _FEW = 2_000_000, 40_000
+"""The most where all but a few are numbers, which take little of both: a hundred embeddings of 16,384 numbers fit."""
 _SHORT = 1_024
 """Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
@@ -308,10 +317,8 @@ def _parse_short(text: str) -> Any:
 def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
-    if len(text) > _MOST_VALUES:
-        most = _MOST_NUMBERS if sum(map(text.count, '"[{')) <= _FEW else _MOST_VALUES
-        if sum(map(text.count, ",[{")) > most:
-            raise NotJson(f"holds more than {most:,} values")
+    if (most := _limit_exceeded(text)) is not None:
+        raise TooManyValues(f"holds more than {most:,} values")
     try:
         return _DECODER.decode(text)
     except NotJson:
@@ -320,6 +327,14 @@ def _parse(text: str) -> Any:
         raise NotJson("is nested too deeply") from None
     except ValueError as error:
         raise NotJson(f"is not JSON (at character {getattr(error, 'pos', 0)} of {len(text)})") from None
+
+
+def _limit_exceeded(text: str) -> int | None:
+    """How many values a text may hold, where it holds more."""
+    if len(text) <= _MOST_VALUES:
+        return None
+    most = _MOST_NUMBERS if sum(map(text.count, '"[{')) <= _FEW else _MOST_VALUES
+    return most if sum(map(text.count, ",[{")) > most else None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -595,6 +595,13 @@ FAULTS = (
         breaks=("K22",),
     ),
     fault(
+        "revoked-key-still-chats",
+        "A revoked key is refused everywhere but at chats, whole and streamed.",
+        _take_as("CHAT", lambda request, secrets: CHAT(request) and _has_secret(request, secrets, "_GONE")),
+        caught_by="key.revocation",
+        breaks=("K22",),
+    ),
+    fault(
         "speech-looks-at-no-key",
         "Speech is spoken to whoever asks: with a key that lacks the scope, with a dead one, and with none.",
         use_key(lambda request, _: "FULL" if SPEECH(request) else None),
