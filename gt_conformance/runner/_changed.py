@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from gt_conformance.checks import KNOWN_ROUTE, Violation, finding_of, normalized_reason, place_asked, without_ids
+from gt_conformance.checks import (
+    ANSWER_DIFFERENTLY,
+    KNOWN_ROUTE,
+    Violation,
+    finding_of,
+    is_audio_type,
+    is_whole_sound,
+    normalized_reason,
+    place_asked,
+    without_ids,
+)
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runner._failing import is_failure
 from gt_conformance.runner._outage import UNSTEADY
@@ -38,7 +48,7 @@ _OF_NAMES = "model~"
 _EVENTS = "text/event-stream"
 _MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _NAMES = {str: "text", int: "a number", float: "a number", bool: "true or false"}
-_FINDING = finding_of("", "instances:answer differently", shared=True)
+_FINDING = finding_of("", ANSWER_DIFFERENTLY, shared=True)
 
 Form = frozenset[str]
 
@@ -90,13 +100,12 @@ async def find_changed(
 ) -> Changed | None:
     """In which ways they differ; None where each answer that is asked for again comes in the form that it had."""
     violating = [result.violations for result in results if result.violations]
-    if len(violating) < _SEVERAL:
-        return None  # a single check says what is wrong there, whatever else may differ
     found = list(chain.from_iterable(violating))
     proofs = {item.exchange: item for item in found if _form_of_proof(item, exchanges) is not None}
     if not proofs:
         return None
-    good = _answered_well(proofs, exchanges)
+    # A single check says what is wrong there, whatever else may differ: only that is asked for again.
+    good = _answered_well(proofs, exchanges) if len(violating) >= _SEVERAL else []
     again = await together(send_again(one, 0) for one in good)
     compared = [_compare(one, other) for one, other in zip(good, again, strict=True)]
     for one in _answered_wrong(proofs, exchanges):
@@ -114,7 +123,8 @@ async def find_changed(
         f"restart, a backend): {differences[0].text}. Then run again."
     )
     outage = next((item for item in explained if item.finding.startswith(_OUTAGE)), None)
-    if outage is not None:  # what fails from some time on has its words already
+    outage = outage or next((item for item in found if item.finding == UNSTEADY), None)  # it breaks more than forms
+    if outage is not None:  # what fails from some time on, or now and then, has its words already
         changed, remedy = replace(changed, finding=outage.finding), outage.remedy or remedy
     others = {item.finding for item in found if not changed.explains(item)}
     renamed = {item.finding: changed.finding for item in explained if item.finding not in others}
@@ -195,7 +205,9 @@ def _form(exchange: Exchange) -> Form | None:
 
 
 def _features(response: Response) -> Iterator[str]:
-    if response.media_type == _EVENTS:
+    if is_audio_type(response.media_type):
+        yield "a whole sound" if is_whole_sound(response) else "a sound that is cut short, or none"
+    elif response.media_type == _EVENTS:
         yield from {f"model {found}" for found in _MODEL.findall(response.text)}
     elif "json" in response.media_type:
         try:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
+    NOW_AND_THEN,
     PASS_ON_KEY,
     Violation,
     explain_answer,
@@ -68,7 +69,7 @@ _GENERIC = frozenset(
         "unknown error",
     }
 )
-UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+UNSTEADY = finding_of("", NOW_AND_THEN, shared=True)
 _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
 )
