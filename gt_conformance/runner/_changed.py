@@ -8,6 +8,7 @@ what was answered in a wrong form: where either gets another form then, what is 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
@@ -38,8 +39,8 @@ _KEYS = frozenset(
     }
 )
 """What an answer has each time, or never: what else it holds may differ from one answer to the next."""
-_OF_KEYS = frozenset({401, 403, 429})
-"""What is refused so at the end may be a ban or a limit, which has a finding of its own."""
+_OF_KEYS = frozenset({401, 403})
+"""What is refused so at the end, though the key still lists its names, is refused to that key at that route."""
 _OUTAGE = "outage~"
 _OF_INSTANCES = "instances~"
 """How the ids of findings begin that say already that instances differ."""
@@ -122,6 +123,11 @@ async def find_changed(
         "Find what changed while the run was under way, or which instance differs from the others (a deployment, a "
         f"restart, a backend): {differences[0].text}. Then run again."
     )
+    if _is_of_keys(differences):
+        remedy = (
+            "Find why the tenant stops serving a key while the run is under way (a lock after refused requests, a "
+            f"cache, a rotation): {differences[0].text}. Then run again."
+        )
     outage = next((item for item in explained if item.finding.startswith(_OUTAGE)), None)
     outage = outage or next((item for item in found if item.finding == UNSTEADY), None)  # it breaks more than forms
     if outage is not None:  # what fails from some time on, or now and then, has its words already
@@ -129,6 +135,12 @@ async def find_changed(
     others = {item.finding for item in found if not changed.explains(item)}
     renamed = {item.finding: changed.finding for item in explained if item.finding not in others}
     return replace(changed, remedy=remedy, renamed=renamed)
+
+
+def _is_of_keys(differences: Iterable[_Difference]) -> bool:
+    """Whether what was answered before is refused later, and nothing else differs."""
+    has = [one for difference in differences for one in difference.has]
+    return bool(has) and all(one.startswith(tuple(f"HTTP {status} " for status in _OF_KEYS)) for one in has)
 
 
 def _is_of_states(explained: Sequence[Violation], exchanges: Mapping[str, Exchange]) -> bool:
@@ -146,8 +158,8 @@ def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
     here, there = _form(good), _form(wrong)
     if here is None or there is None or here == there or good.response is None or not good.response.succeeded:
         return None
-    if wrong.response is not None and wrong.response.status in _OF_KEYS:
-        return None
+    if wrong.response is not None and wrong.response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return None  # a limit, which has a finding of its own
     first, second = sorted((good, wrong), key=lambda one: one.started_ms or 0.0)
     asked = f"{good.request.method} {without_ids(good.request.path)}"
     text = (
@@ -158,14 +170,26 @@ def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
 
 
 def _answered_well(proofs: Mapping[str | None, Violation], exchanges: Mapping[str, Exchange]) -> Sequence[Exchange]:
-    """The first of each place that a violation is about, by each address, plain and streamed, and in no violation."""
-    places = {place_asked(exchanges[ref]) for ref in proofs if ref is not None}
+    """The first of each place that a violation is about, by each address, plain and streamed, and in no violation.
+
+    And before these, of a key that is refused there, the first that was answered to that key.
+    """
+    proven = [exchanges[ref] for ref in proofs if ref is not None]
+    places = set(map(place_asked, proven))
+    refused = {(place_asked(one), one.request.key) for one in proven if _is_key_refused(one)}
+    of_keys: dict[tuple[str, str | None], Exchange] = {}
     first: dict[tuple[str, bool, bool], Exchange] = {}
     for one in sorted(exchanges.values(), key=lambda one: one.started_ms or 0.0):
         if place_asked(one) in places and one.ref not in proofs and _is_repeatable(one):
             is_stream = one.response is not None and one.response.media_type == _EVENTS
             first.setdefault((place_asked(one), "/v1/" in one.request.path, is_stream), one)
-    return list(first.values())[:_GOOD]
+            if (place_asked(one), one.request.key) in refused:
+                of_keys.setdefault((place_asked(one), one.request.key), one)
+    return list({one.ref: one for one in (*of_keys.values(), *first.values())}.values())[:_GOOD]
+
+
+def _is_key_refused(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.status in _OF_KEYS
 
 
 def _answered_wrong(proofs: Mapping[str | None, Violation], exchanges: Mapping[str, Exchange]) -> Sequence[Exchange]:
