@@ -105,9 +105,11 @@ def _by_address(
     key lists to each its own, and who lists the same to everybody asks for a key.
     """
     first: dict[tuple[str, bytes], Exchange] = {}
+    at: dict[str, list[Exchange]] = {}
     for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
         if one.request.method == "GET" and one.response is not None and one.response.succeeded and _holds(one):
             first.setdefault((one.request.path, one.response.body), one)
+            at.setdefault(one.request.path, []).append(one)
     # What is compared with an answer that came before, at another address say, is wrong by it.
     compared = {(route_of(one), one.request.key) for one in seen if one.request.key and _came_before(one, first)}
     repeated: dict[str, list[Exchange]] = {}
@@ -119,9 +121,20 @@ def _by_address(
     proven = [one for found in repeated.values() for one in found]
     to_nobody = any(one.request.key is None for one in proven)
     to_another = any(one.request.key is not None and route_of(one) == _LIST for one in proven)
-    if not to_nobody or not to_another:
+    if not to_nobody or not to_another or any(_is_by_turns(at[one.request.path]) for one in proven):
         return None
     return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _is_by_turns(answered: Sequence[Exchange]) -> bool:
+    """Whether one answer of an address came again after another one: no cache gives what it has dropped.
+
+    What was asked for before the first answer was there, no cache could give.
+    """
+    filled = min((one.started_ms or 0.0) + one.elapsed_ms for one in answered)
+    bodies = [one.response.body for one in answered if one.response is not None and (one.started_ms or 0.0) > filled]
+    last = {body: number for number, body in enumerate(bodies)}
+    return any(number < last[body] and bodies[number + 1] != body for number, body in enumerate(bodies[:-1]))
 
 
 def _holds(exchange: Exchange) -> bool:
