@@ -525,7 +525,7 @@ async def _is_unsteady(
 
     Different ones are, one of each place first: where a single place fails now and then, one request may meet the same
     instance. Where there are fewer, each comes several times, unless it takes long to fail. What creates something is
-    sent again only where nothing else failed, and once.
+    sent again only where nothing else failed, one such request, until it is answered: so that one thing is created.
     """
     repeatable = [one for one in failures if not one.exchange.request.creates] or failures[:1]
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
@@ -534,7 +534,7 @@ async def _is_unsteady(
     again = await together(send_again(exchange, 0) for exchange in first)
     if any(map(_is_answered_otherwise, first, again)):
         return True
-    quick = [one for one in first if _is_quick(one) and not one.request.creates]
+    quick = [one for one in first if _is_quick(one)]
     rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
     for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):
