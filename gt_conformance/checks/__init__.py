@@ -69,7 +69,7 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import READ_ONLY, created_conversation
+from gt_conformance.checks._resources import READ_BY_OTHERS, READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
@@ -128,6 +128,7 @@ __all__ = [
     "PASS_ON_KEY",
     "PREFLIGHT",
     "QUESTION",
+    "READ_BY_OTHERS",
     "READ_ONLY",
     "SAME",
     "SEVERAL_KEYS",

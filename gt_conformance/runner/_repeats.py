@@ -5,7 +5,6 @@ decided to let that request in. So a key, a name or a way to present a key that 
 hole of its own.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request
-from gt_conformance.runner._mixing import Mixing, route_of
+from gt_conformance.runner._mixing import Mixing, answer_id, route_of
 from gt_conformance.runner._result import CheckResult
 
 _CHAT, _LIST = "/chat/completions", "/models"
@@ -168,7 +167,7 @@ def _of_chats(
 ) -> Repeats | None:
     """What a cache gives that looks at the bodies of requests: an answer under the id of an earlier one shows it."""
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
-    by_id = {(_answer_id(one), _key(one)) for one in of_chats[1]}
+    by_id = {(answer_id(one), _key(one)) for one in of_chats[1]}
     if len({given for given, _ in by_id}) * 2 <= len(by_id):
         return None  # a gateway that gives all answers one id, whatever they say
     proofs = _proofs(results, exchanges)
@@ -214,18 +213,7 @@ def _original(exchange: Exchange, first: _Originals) -> Exchange | None:
 
 
 def _has_own_id(exchange: Exchange) -> bool:
-    return exchange.request.path.endswith(_CHAT) and bool(_answer_id(exchange))
-
-
-def _answer_id(exchange: Exchange) -> str:
-    """The id of a chat's answer, streamed or not; empty where there is none."""
-    response = exchange.response
-    if response is None or not response.succeeded:
-        return ""
-    given = _ID.search(response.body[:_ID_WITHIN])
-    return given[1].decode(errors="replace") if given is not None else ""
+    return exchange.request.path.endswith(_CHAT) and bool(answer_id(exchange))
 
 
 _ANY_ID = b'"id"'
-_ID = re.compile(rb'"id"\s*:\s*"([^"]{1,200})"')
-_ID_WITHIN = 2_000
