@@ -15,7 +15,7 @@ from gt_conformance.exchange import Exchange, Request
 from gt_conformance.runner._mixing import Mixing, answer_id, route_of
 from gt_conformance.runner._result import CheckResult
 
-_CHAT, _LIST = "/chat/completions", "/models"
+_CHAT, _LIST, _EMBEDDINGS = "/chat/completions", "/models", "/embeddings"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def find_repeats(
         _of_everything(results, seen, exchanges, mixing)
         or _of_chats(results, seen, exchanges, mixing)
         or _by_address(results, seen, exchanges)
+        or _of_vectors(results, seen, exchanges)
     )
 
 
@@ -183,6 +184,39 @@ def _of_chats(
     if own is not None:
         return Repeats(frozenset(certain), own.finding, own.remedy or "")
     return Repeats(frozenset(certain), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _of_vectors(
+    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange]
+) -> Repeats | None:
+    """What a cache gives that looks at a part of what is to be embedded, and at no key.
+
+    It shows where a request gets, word for word, what one got that sent another number of texts, and where a key that
+    is to be refused gets such an answer. Else it is how the tenant embeds, and whom it lets in.
+    """
+    asked: dict[bytes, list[Exchange]] = {}
+    for one in seen:
+        if route_of(one) == _EMBEDDINGS and one.response is not None and one.response.succeeded and one.response.body:
+            asked.setdefault(one.response.body, []).append(one)
+    mixed = {body for body, found in asked.items() if len(set(map(_number_of_texts, found))) > 1}
+    first = {body: min(found, key=lambda one: one.started_ms or 0.0) for body, found in asked.items() if len(found) > 1}
+
+    def is_repeated(one: Exchange | None) -> bool:
+        response = one.response if one is not None and route_of(one) == _EMBEDDINGS else None
+        return response is not None and first.get(response.body, one) is not one
+
+    shown = {finding: found for finding, found in _proofs(results, exchanges).items() if all(map(is_repeated, found))}
+    if not mixed or not any(one is not None and one.request.refused for found in shown.values() for one in found):
+        return None
+    return Repeats(frozenset(shown), finding_of("", CACHED, shared=True), _WHOLE_REQUEST)
+
+
+_WHOLE_REQUEST = f"{CACHE_BY_KEY} It has to look at the whole request as well: embeddings are those of other texts."
+
+
+def _number_of_texts(exchange: Exchange) -> int:
+    texts = exchange.request.fields.get("input")
+    return len(texts) if isinstance(texts, list) and not all(isinstance(one, int) for one in texts) else 1
 
 
 _Originals = Mapping[tuple[str, bytes], Exchange]
