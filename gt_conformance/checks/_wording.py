@@ -214,6 +214,13 @@ def names_model_as_cause(response: Response) -> bool:
     return _SAYS_MODEL.search(extract_reason(response)[:_LONGEST_REFUSAL]) is not None
 
 
+NOW_AND_THEN = "outage:unsteady"
+LIST_DIFFERENTLY = "instances:list differently"
+EMBED_DIFFERENTLY = "instances:embed differently"
+ANSWER_DIFFERENTLY = "instances:answer differently"
+"""The causes of all that comes otherwise when the same request is sent again: instances differ, or one is broken."""
+
+
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
     """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
     return name_finding(cause.partition(":")[0] if shared else check, cause)

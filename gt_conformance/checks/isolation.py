@@ -21,6 +21,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
+    READ_BY_OTHERS,
     expect_id,
 )
 from gt_conformance.checks._surfaces import (
@@ -162,7 +163,7 @@ async def _is_answered_without(probe: Probe, exchange: Exchange, tried: Try) -> 
     told = _tells(response, tried.facts)
     expected = f"{tried.what} does not know what was said there"
     found = "it tells the code word of the conversation"
-    probe.must(not told, expected, found, exchange, cause="conversation:read by others")
+    probe.must(not told, expected, found, exchange, cause=READ_BY_OTHERS)
     return True
 
 

@@ -7,7 +7,7 @@ from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
 from gt_conformance.checks._preflight import KEY_REFUSED
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._resources import model_for, unrelated_keys
+from gt_conformance.checks._resources import READ_BY_OTHERS, model_for, unrelated_keys
 from gt_conformance.checks._surfaces import NO_IDS, Address, Place, at_address, keys_tried, places, real_ids, try_all
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order, least_cosine
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
@@ -118,7 +118,7 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
         told = names_fact(f"{response.plain} {joined_text(response)}", known.fact)
         expected = f"what was said in a conversation of {owner.name}, which is revoked, reaches nobody"
         found = f"the key {exchange.request.key} gets its code word"
-        probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause="conversation:read by others")
+        probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause=READ_BY_OTHERS)
 
 
 @check(

@@ -9,7 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gt_conformance.checks import NEAR, Violation, cosine, finding_of, in_order, requests
+from gt_conformance.checks import (
+    EMBED_DIFFERENTLY,
+    LIST_DIFFERENTLY,
+    NEAR,
+    Violation,
+    cosine,
+    finding_of,
+    in_order,
+    requests,
+)
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult, renamed_in
@@ -61,7 +70,7 @@ _KINDS: Mapping[str, _Kind] = {
     "/models": _Kind(
         _names,
         lambda one, other: one == other,
-        finding_of("", "instances:list differently", shared=True),
+        finding_of("", LIST_DIFFERENTLY, shared=True),
         "the same request gets other names when it comes again",
         "Have every instance of the tenant behind its load balancer, and every cache, list the same names to a key: "
         "one of them is behind.",
@@ -69,7 +78,7 @@ _KINDS: Mapping[str, _Kind] = {
     "/embeddings": _Kind(
         _vectors,
         _are_close,
-        finding_of("", "instances:embed differently", shared=True),
+        finding_of("", EMBED_DIFFERENTLY, shared=True),
         "the same request gets other vectors when it comes again",
         "Have every instance of the tenant behind its load balancer embed by the same model: a text must get the same "
         "vector each time.",
