@@ -674,6 +674,7 @@ _SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant 
 _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true.",
     "application/json": SEND_JSON,
+    "text/plain": "Have the tenant, and every proxy before it, answer in JSON where nothing else is asked for.",
 }
 """What to do about a body that is no JSON, by its type."""
 
