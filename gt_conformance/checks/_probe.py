@@ -697,6 +697,7 @@ _READ_NO_MORE = (
 _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true.",
     "application/json": SEND_JSON,
+    "text/plain": "Have the tenant, and every proxy before it, answer in JSON where nothing else is asked for.",
 }
 """What to do about a body that is no JSON, by its type."""
 

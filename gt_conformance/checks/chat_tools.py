@@ -119,6 +119,9 @@ _CALL_TRIES = 5
 """So often a way of asking never calls, and the other each time, before that is no chance: some models write half of
 their calls as text."""
 _WHOLE = "a whole stream of chat completion chunks, without an error inside"
+_STREAM_WITH_TOOLS = (
+    "Have the tenant, and every proxy before it, stream the answers to requests with tools as it streams others."
+)
 
 
 def _where_tools(context: Context) -> Iterator[Parameters]:
@@ -586,7 +589,12 @@ def join_turn(stream: Stream) -> Turn:
 
 
 def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
-    stream = read_stream(whole_stream(probe, exchange, _WHOLE))
+    response = whole_stream(probe, exchange, _WHOLE)
+    if response.media_type == "application/json":
+        found = f"HTTP {response.status} ({response.media_type}): the answer in one piece"
+        probe.fail(_WHOLE, found, exchange, remedy=_STREAM_WITH_TOOLS, cause="chat:whole with tools")
+        raise StopCheck
+    stream = read_stream(response)
     for chunk in stream.chunks:
         if inside := error_inside(chunk):
             probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(inside), 160)}", exchange)

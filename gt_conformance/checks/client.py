@@ -130,6 +130,8 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
         fail_type(probe, exchange, f"{expected} and streams", response.media_type or "no content type")
         return False
     if probe.parameters.stream and response.media_type != _EVENTS:
+        if exchange.request.fields.get("tools"):  # that streams with tools come whole is the finding there
+            await probe.require_like("chat.streamed_tools", conforming=True)
         remedy = (
             "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
         )

@@ -39,6 +39,13 @@ def drop_tools(body: bytes) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
 
 
+def _unstream(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps(
+        {name: value for name, value in fields.items() if name not in {"stream", "stream_options"}}
+    ).encode()
+
+
 def _keep_first_tool(body: bytes) -> bytes:
     fields = json.loads(body)
     return json.dumps({**fields, "tools": fields["tools"][:1]}).encode()
@@ -193,6 +200,11 @@ FAULTS = (
     _streamed("arguments-null", "The arguments of a streamed call are null throughout.", change_calls(_nothing_said)),
     _streamed(
         "dropped", "A streamed chat gets to the model without its tools.", change_requests(offers_tools, drop_tools)
+    ),
+    _streamed(
+        "come-whole",
+        "A chat that offers tools, and is to be streamed, is answered in one piece, as JSON.",
+        change_requests(offers_tools, _unstream),
     ),
     _streamed(
         "refused",
