@@ -317,6 +317,7 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
     What is wrong here whenever it is asked for, and right each time when the same model calls in the other way (whole
     or streamed), the tenant makes wrong; else the model writes it so. What the model leaves out is advised.
     """
+    _expect_own_ids(probe, called)
     flaw, alias = called.flaw or called.lack or called.spoilt, probe.model(Modality.CHAT)
     if flaw is None:
         return called
@@ -423,6 +424,21 @@ def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
         {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
         *({"role": "tool", "tool_call_id": call["id"], "content": result} for call in called.calls),
     ]
+
+
+def _expect_own_ids(probe: Probe, called: Called) -> None:
+    """Of several calls at once no two that differ have one id: nothing would match their results with them."""
+    functions: dict[str, Mapping[str, Any]] = {}
+    for call in called.calls:
+        if functions.setdefault(call["id"], call["function"]) != call["function"]:
+            probe.fail(
+                "each of several tool calls has an id of its own, by which its result names it",
+                f"two different calls have the id {shortened(repr(call['id']), 60)}",
+                called.exchange,
+                remedy="Have the tenant, or the server of the model, give each tool call an id that no other has.",
+                cause="tools:one id",
+            )
+            raise StopCheck
 
 
 # -- calls that come in pieces

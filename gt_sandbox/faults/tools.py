@@ -136,6 +136,26 @@ def _lose_letters_of_calls(request: Request, response: Response) -> Response:
     return response.with_json(body)
 
 
+def _another_call(call: Piece) -> Piece:
+    return _with_function(call, arguments='{"city": "Bergen"}')
+
+
+def _call_twice_under_one_id(request: Request, response: Response) -> Response:
+    """An answer in one piece with a second call, which has the id of the first."""
+    body = response.json
+    if not (is_whole_chat(request) and response.succeeded and body):
+        return response
+    for choice in body["choices"]:
+        calls = choice["message"].get("tool_calls")
+        if calls:
+            calls.append(_another_call(calls[0]))
+    return response.with_json(body)
+
+
+def _stream_twice_under_one_id(piece: Piece) -> list[Piece]:
+    return [piece, {**_another_call(piece), "index": 1}] if is_first(piece) else [piece]
+
+
 def _change_id(piece: Piece) -> list[Piece]:
     """Another id with each piece of one call."""
     return [{**piece, "id": _new_id()}]
@@ -241,6 +261,14 @@ FAULTS = (
     ),
     _streamed(
         "letters-lost", "Letters of a streamed call's arguments become question marks.", change_calls(_letters_lost)
+    ),
+    _streamed("one-id", "Two tool calls of a stream have one id.", change_calls(_stream_twice_under_one_id)),
+    fault(
+        "tools-called-under-one-id",
+        "Two tool calls of one answer, not streamed, have one id.",
+        change_responses(CHAT, _call_twice_under_one_id),
+        caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "letters-of-calls-lost",
