@@ -107,12 +107,11 @@ async def required(probe: Probe) -> None:
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
     made_up = _streamed_instead(unknown, everywhere)
-    if probe.tenant.other_tenant_key is not None:  # who takes any key takes that one too
-        made_up = [one for one in made_up if one[0].id in _WITHOUT_A_LOOK]
     asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
-        asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
+        of_others = [one for one in unknown if one[0].id in _OF_EACH_STORE]
+        asked.append((of_others, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
@@ -223,8 +222,8 @@ def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[P
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
-_WITHOUT_A_LOOK = frozenset({"models", "chat_stream"})
-"""Where a key that has not the look of one is tried beside one of another tenant, which has it."""
+_OF_EACH_STORE = frozenset({"chat", "embeddings", "file_status"})
+"""Where a key of another tenant is tried: its tenant is looked at where keys, names and files are looked up."""
 
 
 def in_conversation(wanted: Sequence[Place]) -> list[Place]:
