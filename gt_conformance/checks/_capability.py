@@ -310,16 +310,29 @@ _MARKS = re.compile(r"<\|\w+\|>|</?think>|</?s>|\[/?INST\]|</?(?:start|end)_of_t
 """What chat templates put around messages and models around their reasoning, which is not for those who ask."""
 
 
+def require_no_echo(probe: Probe, exchange: Exchange) -> None:
+    """Raise Blocked where an answer is the last message of its request: then no model has read anything."""
+    messages = exchange.request.fields.get("messages")
+    last = messages[-1].get("content") if isinstance(messages, list) and messages else None
+    said = said_in(exchange.response).strip()
+    if said and said == last:
+        raise _echoes(probe.model(Modality.CHAT), f": it says {shortened(said, _LONGEST_SAID)!r}")
+
+
+def _echoes(alias: str, answer: str) -> Blocked:
+    return Blocked(
+        f"the answers of {alias} are the last message, word for word{answer}",
+        f"Find what answers in place of the model behind {alias} (a test double, a gateway without a model).",
+        cause=f"ability {alias} echo",
+    )
+
+
 def lacks(probe: Probe, ability: Ability, said: str = "", *, tool: str = "", asked: str = "") -> Blocked:
     """A weak model is one cause, whatever it is found to lack; what it ``said`` may show what is wrong with it."""
     alias = probe.model(Modality.CHAT)
     answer = f": it says {shortened(said, _LONGEST_SAID)!r}" if said.strip() else ""
     if asked and said.strip() == asked:
-        return Blocked(
-            f"the answers of {alias} are the last message, word for word{answer}",
-            f"Find what answers in place of the model behind {alias} (a test double, a gateway without a model).",
-            cause=f"ability {alias} echo",
-        )
+        return _echoes(alias, answer)
     if tool and tool in said and "{" in said:
         return Blocked(
             f"the model behind {alias} writes the tool call into its text{answer}",
