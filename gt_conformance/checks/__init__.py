@@ -30,7 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -117,6 +117,7 @@ __all__ = [
     "KEYS_ALIKE",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
+    "LETTERS_LOST",
     "LIST_DIFFERENTLY",
     "MINIMAL",
     "MUST_BE_REFUSED",

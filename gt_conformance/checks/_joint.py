@@ -63,6 +63,12 @@ def _of_dead_keys() -> Iterator[Joint]:
         yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), _DROP)
 
 
+LETTERS_LOST = Joint(
+    ("chat:utf-8", "embeddings:letters", LETTERS),
+    "text:utf-8",
+    "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
+)
+
 JOINT = (
     *_of_dead_keys(),
     Joint(
@@ -97,9 +103,5 @@ JOINT = (
         "the place of its text.",
     ),
     Joint((EMPTY, EMPTY_STREAM, EMPTY_LARGE), EMPTY, FIND_THE_TEXT),
-    Joint(
-        ("chat:utf-8", "embeddings:letters", LETTERS),
-        "text:utf-8",
-        "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
-    ),
+    LETTERS_LOST,
 )

@@ -21,6 +21,7 @@ from gt_conformance.checks._capability import (
     names_fact,
     remark_late,
     require_ability,
+    require_no_echo,
     said_in,
 )
 from gt_conformance.checks._check import (
@@ -377,6 +378,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         remark_late(probe, "recalled the fact", plain.attempt, plain.exchange)
     elif talk.recalls:  # then streamed chats do: what they told may be missing, or plain chats read nothing
         again = await ask_for(probe, chat_in(probe, conversation, QUESTION), first)
+        if not again.knows:
+            require_no_echo(probe, again.exchange)
         fact = f"what a streamed one said ({second})" if again.knows else f"the code word ({first})"
         remedy = _STORE_STREAMS if again.knows else None
         probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
@@ -573,6 +576,7 @@ async def _expect_messages_read(probe: Probe, talk: Talk) -> None:
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
         if asked.answered and not asked.knows:
+            require_no_echo(probe, asked.exchange)
             if kind == _STREAMED:
                 await probe.require_like("chat.streams", conforming=True)
             expected = f"{kind} without the header knows what an earlier message of it says ({fact})"

@@ -394,7 +394,8 @@ def _of_whole_routes(
     by_place: dict[str, dict[str, _Failure]] = defaultdict(dict)
     for one in found:
         is_free = (one.words, one.place) not in known and one.words not in unsteady
-        if is_free and is_refused(one.exchange) and one.violation.finding.startswith(ANSWER):
+        is_closed = is_refused(one.exchange) or is_failure(one.exchange)
+        if is_free and is_closed and one.violation.finding.startswith(ANSWER):
             by_place[one.place].setdefault(one.words, one)
     causes: dict[tuple[str, str], Cause] = {}
     for place, failures in by_place.items():

@@ -5,6 +5,7 @@ decided to let that request in. So a key, a name or a way to present a key that 
 hole of its own.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,12 +52,15 @@ def find_repeats(
     results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """Which findings are a cache's; None where no answer shows one that came before to another request."""
-    return (
+    found = (
         _of_everything(results, seen, exchanges, mixing)
         or _of_chats(results, seen, exchanges, mixing)
         or _by_address(results, seen, exchanges)
-        or _of_vectors(results, seen, exchanges)
     )
+    vectors = _of_vectors(results, seen, exchanges, mixing)
+    if found is None or vectors is None:
+        return found or vectors
+    return replace(found, findings=found.findings | vectors.findings) if vectors.finding == found.finding else found
 
 
 def _of_everything(
@@ -187,18 +191,22 @@ def _of_chats(
 
 
 def _of_vectors(
-    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange]
+    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """What a cache gives that looks at a part of what is to be embedded, and at no key.
 
-    It shows where a request gets, word for word, what one got that sent another number of texts, and where a key that
-    is to be refused gets such an answer. Else it is how the tenant embeds, and whom it lets in.
+    It shows where a request gets, word for word, what one got that sent another number of texts, or asked for another
+    form, which the tenant gives to others; and where a key that is to be refused gets such an answer. Else it is how
+    the tenant embeds, and whom it lets in.
     """
     asked: dict[bytes, list[Exchange]] = {}
     for one in seen:
         if route_of(one) == _EMBEDDINGS and one.response is not None and one.response.succeeded and one.response.body:
             asked.setdefault(one.response.body, []).append(one)
-    mixed = {body for body, found in asked.items() if len(set(map(_number_of_texts, found))) > 1}
+    mixed = any(len(set(map(_number_of_texts, found))) > 1 for found in asked.values())
+    alone = [found[0] for found in asked.values() if len(found) == 1]
+    if len({_is_in_base64(one) for one in alone if _asks_for_base64(one) is _is_in_base64(one)}) > 1:
+        mixed = mixed or any(len(set(map(_asks_for_base64, found))) > 1 for found in asked.values())
     first = {body: min(found, key=lambda one: one.started_ms or 0.0) for body, found in asked.items() if len(found) > 1}
 
     def is_repeated(one: Exchange | None) -> bool:
@@ -206,11 +214,25 @@ def _of_vectors(
         return response is not None and first.get(response.body, one) is not one
 
     shown = {finding: found for finding, found in _proofs(results, exchanges).items() if all(map(is_repeated, found))}
-    if not mixed or not any(one is not None and one.request.refused for found in shown.values() for one in found):
+    cached = finding_of("", CACHED, shared=True)
+    let_in = any(one is not None and one.request.refused for found in shown.values() for one in found)
+    own = mixing.finding_of_route(_CHAT) if mixing is not None else None
+    if mixed and own is not None:  # one cache of both
+        return Repeats(frozenset(shown), own.finding, own.remedy or "")
+    if not mixed or not (let_in or cached in shown):
         return None
-    return Repeats(frozenset(shown), finding_of("", CACHED, shared=True), _WHOLE_REQUEST)
+    return Repeats(frozenset(shown), cached, _WHOLE_REQUEST)
 
 
+def _asks_for_base64(exchange: Exchange) -> bool:
+    return exchange.request.fields.get("encoding_format") == "base64"
+
+
+def _is_in_base64(exchange: Exchange) -> bool:
+    return exchange.response is not None and _BASE64.search(exchange.response.body) is not None
+
+
+_BASE64 = re.compile(rb'"embedding"\s*:\s*"')
 _WHOLE_REQUEST = f"{CACHE_BY_KEY} It has to look at the whole request as well: embeddings are those of other texts."
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gt_conformance.checks import (
     EMBED_DIFFERENTLY,
+    LETTERS_LOST,
     LIST_DIFFERENTLY,
     NEAR,
     Violation,
@@ -94,6 +95,8 @@ class Unsteady:
     exchanges: Mapping[str, Exchange]
     renamed: Mapping[str, str]
     """Findings that became that of a route."""
+    letters: frozenset[str] = frozenset()
+    """What is said of letters that are lost, on several routes: now and then or not, that is one cause of its own."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what is wrong in answers of these routes under that finding, and what rests on them."""
@@ -102,7 +105,7 @@ class Unsteady:
 
     def _amend(self, violation: Violation) -> Violation:
         exchange = _proof(violation, self.exchanges)
-        if exchange is None or route_of(exchange) not in self.routes:
+        if exchange is None or route_of(exchange) not in self.routes or violation.finding in self.letters:
             return violation
         kind = _KINDS[route_of(exchange)]
         found = f"{violation.found}; {kind.found}"
@@ -119,17 +122,21 @@ async def find_unsteady(
 
     What a cache or a gateway mixes up is its own finding, and nothing is sent again there.
     """
+    held = list(results)
+    letters = LETTERS_LOST.findings & {item.finding for result in held for item in result.violations}
+    letters = letters if len(letters) >= LETTERS_LOST.least else frozenset()
     found = [
         (item.finding, exchange)
-        for result in results
+        for result in held
         for item in result.violations
-        if (exchange := _proof(item, exchanges)) is not None
+        if item.finding not in letters
+        and (exchange := _proof(item, exchanges)) is not None
         and (mixing is None or mixing.finding_of_route(route_of(exchange)) is None)
     ]
     routes = {route_of(exchange) for _, exchange in found}
     unsteady = [route for route in routes if await _differs(_asked(route, found, exchanges), send_again)]
     renamed = {finding: _KINDS[route_of(one)].finding for finding, one in found if route_of(one) in unsteady}
-    return Unsteady(frozenset(unsteady), exchanges, renamed) if unsteady else None
+    return Unsteady(frozenset(unsteady), exchanges, renamed, letters) if unsteady else None
 
 
 def _asked(
