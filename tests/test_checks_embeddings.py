@@ -410,6 +410,12 @@ def test_a_refusal_where_the_name_may_be_the_reason_is_blocked() -> None:
     assert judged("embeddings.batch", wrong, tenant=declared).outcome is Outcome.VIOLATES
 
 
+def test_a_hundred_texts_hold_a_single_word() -> None:
+    """Dify tries a model with the word ping; it goes beside long texts, so that no request is sent for it alone."""
+    refused = to("embeddings", refusal(400, "too short"), when=lambda body: any(len(one) < 5 for one in body["input"]))
+    assert judged("embeddings.client_batch", refused, parameters=FLOATS).outcome is Outcome.VIOLATES
+
+
 CUT = Response(200, (), b"{", complete=False, end="the body exceeds 8388608 bytes (limits.max_response_bytes)")
 NUMEROUS = Response(200, (("content-type", "application/json"),), b"[" + b"0," * 2_000_000 + b"0]")
 

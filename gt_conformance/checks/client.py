@@ -32,7 +32,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
-from gt_conformance.checks._surfaces import Address, at_path, base_path, hole, surface_of, try_all
+from gt_conformance.checks._surfaces import AUTHENTICATE, Address, at_path, base_path, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import (
     ANSWER_DIFFERENTLY,
@@ -209,7 +209,7 @@ def _filler(length: int) -> str:
     source="GT API overview, Start Here; "
     "GT client runbooks (hermes); "
     "measured client requests (facts of each runbook's wire profile)",
-    clauses=("R1", "R6"),
+    clauses=("R1", "R6", "M7"),
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=native(Route.CHAT, parameters=_discoveries),
@@ -242,6 +242,7 @@ async def discovery(probe: Probe) -> None:
             unrefused.setdefault(response.status, (f"{what} gives {describe(response)}", exchange))
         if exchange.elapsed_ms > _QUICK_MS:
             slow.append((what, exchange))
+    await _expect_nothing_listed(probe, exchanges)
     for found, exchange in unrefused.values():
         probe.advise(f"paths that do not exist should be refused with a 4xx: {found}", exchange)
     if slow:
@@ -249,6 +250,39 @@ async def discovery(probe: Probe) -> None:
         took = f"{exchange.elapsed_ms / 1000:.1f} s"
         probe.advise(f"paths that do not exist should be refused within two seconds: {what} took {took}", exchange)
     await expect_listing(probe, "the key works after the client's discovery", again=1)
+
+
+async def _expect_nothing_listed(probe: Probe, answered: Sequence[Exchange]) -> None:
+    """What names published names to the key, at a path of another server, does not do so without a key."""
+    published = {name for key in probe.tenant.live_credentials for name in key.models or ()}
+    naming = (one for one in answered if one.request.key and published.intersection(_texts_in(one.response)))
+    exchange = next(naming, None)
+    if exchange is None or await _open_to_nobody(probe) is not None:
+        return
+    alone = await probe.send(requests.present(exchange.request, Presentation.NONE, None))
+    names = sorted(published.intersection(_texts_in(alone.response)))
+    if names:
+        probe.fail(
+            "nothing is listed without a valid key",
+            f"{join_some(names)} at {exchange.request.method} {exchange.request.path} without a key",
+            alone,
+            remedy=AUTHENTICATE,
+            cause="boundary:names at other paths",
+            severity=Severity.CRITICAL,
+        )
+
+
+def _texts_in(response: Response | None) -> Iterator[str]:
+    """Every text in the JSON of a success, wherever it stands."""
+    try:
+        rest: list[Any] = [response.json()] if response is not None and response.succeeded else []
+    except NotJson:
+        rest = []
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            yield value
+        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 async def _open_to_nobody(probe: Probe) -> str | None:

@@ -497,6 +497,7 @@ async def not_allowlisted_refused(probe: Probe) -> None:
             respelled = (foreign[0].upper(), f"{foreign[0]} ", f"{_PROVIDER}{foreign[0]}")
             asked += [(plain, key, name) for name in respelled if name not in published]
     await _refuse_names(probe, asked)
+    _expect_none_listed(probe, published)
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
     if not probe.parameters.keys and opener is not None and foreign:
@@ -504,6 +505,35 @@ async def not_allowlisted_refused(probe: Probe) -> None:
         raw = [name for name in foreign if name in probe.tenant.raw_models and name != foreign[0]]
         for name in [foreign[0], *raw[:1]]:
             await _refuse_in_conversation(probe, opener, name)
+
+
+def _expect_none_listed(probe: Probe, published: AbstractSet[str]) -> None:
+    """No refusal of a name lists others that the key is not allowed. One may be any word; a list is none by chance."""
+    for exchange in [one for one in probe.seen if one.ref in probe.exchanges]:
+        request, response = exchange.request, exchange.response
+        key = probe.tenant.credentials.get(request.key or "")
+        if key is None or response is None or not response.refused:
+            continue
+        texts = [response.plain[:_LONGEST_REASON], *(value for _, value in response.headers)]
+        others = published - {str(request.fields.get("model")).strip().lower()}
+        held = sorted(name for name in others if any(holds_name(text, name, ()) for text in texts))
+        foreign = [name for name in held if key.may_use(name) is False and not _was_sent(exchange, name)]
+        if len(held) >= _A_LIST and foreign:
+            probe.fail(
+                "the refusal of a name tells the key no other names than its own",
+                f"{join_some(foreign)} in the refusal of {request.method} {request.path} to the key {key.name}",
+                exchange,
+                remedy=_REFUSE_WITHOUT_A_LIST,
+                cause="names:in refusals",
+                severity=Severity.HIGH,
+            )
+            return
+
+
+_A_LIST = 2
+_REFUSE_WITHOUT_A_LIST = (
+    "Have the tenant, and every gateway before it, refuse a name without listing those that other keys may use."
+)
 
 
 async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -> None:

@@ -270,6 +270,30 @@ FAULTS = (
         breaks=("M5",),
     ),
     fault(
+        "refusals-of-names-list-others",
+        "The refusal of a name says which names there are, whoever is allowed them.",
+        change_refusals(
+            lambda _, response: (
+                response.with_json({"error": {"message": "No such model. There are: field-analyst, desk-assistant."}})
+                if b"model_not_found" in response.body
+                else response
+            )
+        ),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "raw-models-open-conversations-of-conversation-keys",
+        "A conversation key opens conversations with raw models that it is not allowed; other keys open none.",
+        with_secrets(
+            lambda secrets: _take_raw_for_own(
+                lambda request: CONVERSATIONS(request) and is_live(request, secrets, "APP", "PARTNER")
+            )
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("A7", "M5"),
+    ),
+    fault(
         "raw-models-open-in-conversations",
         "A chat in a conversation takes the raw models of the catalog from any key.",
         _take_raw_for_own(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER))),
