@@ -17,11 +17,13 @@ from gt_conformance.checks._capability import (
     said_in,
     tell,
 )
-from gt_conformance.checks._completion import plain_chat
+from gt_conformance.checks._completion import expect_completion, plain_chat
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     NAMED_IN_BODY,
+    OPENED,
     Created,
+    expect_id,
     id_in_header,
     model_for,
     open_conversation,
@@ -90,6 +92,14 @@ async def begin_talk(probe: Probe) -> Talk:
         return talk, talk.exchanges
 
     return await probe.shared(("told", key.name), make)
+
+
+async def expect_told(probe: Probe, expected: str) -> None:
+    """The first chat of the conversation completes."""
+    talk = await begin_talk(probe)
+    expect_id(probe, talk.opened, OPENED)
+    if talk.told is not None:
+        expect_completion(probe, talk.told, expected)
 
 
 async def hold_talk(probe: Probe) -> Talk:

@@ -481,6 +481,11 @@ def describe_failure(exchange: Exchange) -> str:
     return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
 
 
+def describe_exchange(exchange: Exchange) -> str:
+    """What came, or why nothing did."""
+    return describe(exchange.response) if exchange.response is not None else describe_failure(exchange)
+
+
 def describe_error(error: schema.SchemaError) -> str:
     """A schema error with its place in the body."""
     place = ".".join(str(part) for part in error.path)

@@ -42,6 +42,7 @@ TESTS = {
     "checks/chat_stream.py": ("checks_stream",),
     "checks/chat_tools.py": ("checks_chat", "checks_tools"),
     "checks/client.py": ("checks_chat", "checks_client", "checks_addressing", "checks_discovery"),
+    "checks/conversation_opening.py": ("checks_conversations",),
     "checks/conversations.py": ("checks_conversations", "capability"),
     "checks/inheritance.py": ("checks_conversations",),
     "checks/isolation.py": ("checks_conversations",),
