@@ -207,6 +207,7 @@ def _filler(length: int) -> str:
     claim="The client's own discovery requests do not mislead it, and its key works afterwards.",
     remedy="Have the tenant answer unknown paths below the base URL with a 404 at once, with and without a key.",
     source="GT API overview, Start Here; "
+    "GT API reference, List published models; "
     "GT client runbooks (hermes); "
     "measured client requests (facts of each runbook's wire profile)",
     clauses=("R1", "R6", "M7"),
