@@ -44,7 +44,8 @@ from gt_conformance.checks._completion import (
     text_in,
 )
 from gt_conformance.checks._declared import require_opener
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._polling import read_in
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import (
     OPENED,
     conversation_id_in,
@@ -155,7 +156,34 @@ async def _expect_told(probe: Probe, expected: str) -> None:
     talk = await begin_talk(probe)
     expect_id(probe, talk.opened, OPENED)
     if talk.told is not None:
+        await _expect_right_header(probe, talk)
         expect_completion(probe, talk.told, expected)
+
+
+_NAME_IN_HEADER = (
+    f"Have the tenant, and every gateway before it, give the id of a new conversation whole in {CONVERSATION_HEADER}."
+)
+
+
+async def _expect_right_header(probe: Probe, talk: Talk) -> None:
+    """Where chats do not know the id in the header of the new conversation, they do not know that in its body either.
+
+    A body may hold ids of other things: it tells something only where a chat is answered under it.
+    """
+    opened, told = talk.opened.exchange, talk.told
+    in_header, in_body = id_in_header(opened.response), read_in(opened.response, conversation_id_in)
+    if told is None or is_answered(told.response) or not in_header or in_body in {None, in_header}:
+        return
+    answered = await ask_again(probe, chat_in(probe, str(in_body), _OK))
+    if is_answered(answered.response):
+        probe.fail(
+            f"{CONVERSATION_HEADER} of a new conversation is the id that chats know",
+            f"{shortened(in_header, 60)}, which they do not know; the body has {shortened(str(in_body), 60)}",
+            opened,
+            remedy=_NAME_IN_HEADER,
+            cause="conversation:another id in the header",
+        )
+        raise StopCheck
 
 
 @check(
