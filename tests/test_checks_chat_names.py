@@ -44,7 +44,7 @@ def raw_chats(reply: Response) -> Rule:
 WORKS = raw_chats(answer(changed(COMPLETION, {"model": RAW})))
 RAW_STREAMS = to(
     CHAT,
-    stream(ROLE, chunk({"content": "ok"}), FINISH, DONE),
+    stream(*({**one, "model": RAW} for one in (ROLE, chunk({"content": "ok"}), FINISH)), DONE),
     when=lambda body: body.get("model") == RAW and body.get("stream"),
 )
 
@@ -56,6 +56,24 @@ def test_a_raw_model_that_works_as_model_conforms() -> None:
     assert (result.outcome, result.reason) == (Outcome.CONFORMS, "")
     bodies = [sent_json(one) for one in sender.sent if one.body and one.url.endswith(f"/v1/{CHAT}")]
     assert [(body["model"], body.get("stream", False)) for body in bodies] == [(RAW, False), (RAW, True)]
+
+
+def test_a_raw_model_that_is_answered_by_the_name_of_another_is_advised() -> None:
+    """Both are published: which of them answers is for no page to say, and who counts or compares them is misled."""
+    result = judged(RAW_MODEL, listing(ALIAS, RAW), raw_chats(answer(COMPLETION)), tenant=CATALOG)
+    assert f"a chat with {RAW} should say that name as model: {ALIAS!r}" in [one.text for one in result.advisories]
+
+
+def test_an_error_in_the_stream_of_a_raw_model_is_no_name_that_is_not_resolved() -> None:
+    """What fails behind the tenant is described as it is there."""
+    broken = to(
+        CHAT,
+        stream({"error": {"message": "upstream closed"}}),
+        when=lambda body: body.get("model") == RAW and body.get("stream"),
+    )
+    [violation] = judged(RAW_MODEL, listing(ALIAS, RAW), broken, WORKS, tenant=CATALOG).violations
+    assert violation.found == "HTTP 200 with an error inside: upstream closed"
+    assert "the raw model fails where others answer" in str(violation.remedy)
 
 
 RAW_REFUSED = refusal(404, "No such model.")

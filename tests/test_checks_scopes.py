@@ -71,6 +71,17 @@ def test_a_route_that_takes_a_key_without_its_scope_is_a_violation(path: str) ->
     assert len(result.violations) == 1
 
 
+def test_keys_of_each_purpose_try_the_unversioned_address_and_one_of_chats_embeddings() -> None:
+    """There an address may take a key for what it is: of embeddings that is the likeliest mistake."""
+    sender = FakeSender(KEPT_OUT, only_bearer, extensions)
+    chats = {"purpose": Purpose.CONVERSATION, "scopes": frozenset({Scope.CHAT})}
+    keys = (key("all"), TALKS, key("writes", **DATASETS), key("app", **chats))
+    judged("key.scope_enforced", tenant=tenant_of(*keys, dataset="scratch"), sender=sender)
+    tried_by = {place(request): request.key for request in sender.sent if request.key and "/v1/" not in request.url}
+    assert tried_by[EMBEDDINGS.removeprefix("/v1")] == "talks"
+    assert set(tried_by.values()) == {"talks", "writes", "app"}
+
+
 def test_a_key_that_is_not_allowed_the_model_opens_no_conversation() -> None:
     """One key of each purpose is tried; a key that is allowed the model may open one, whatever its purpose."""
     other = frozenset({"other"})

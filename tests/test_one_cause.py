@@ -92,6 +92,7 @@ def test_what_spoils_every_answer_alike_is_one_finding(middleware: MiddlewareFac
     ("name", "words"),
     [
         ("streamed-tools-come-whole", "stream the answers to requests with tools as it streams others"),
+        ("conversation-ids-cut-in-headers", "give the id of a new conversation whole in X-GT-Conversation-Id"),
         ("transcription-bare", "answer in JSON where nothing else is asked for"),
         ("conversation-files-known-in-every-conversation", "for the chats of that conversation alone"),
     ],

@@ -18,11 +18,13 @@ from gt_conformance.checks._capability import (
     tell,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat
-from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._polling import read_in
+from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._resources import (
     NAMED_IN_BODY,
     OPENED,
     Created,
+    conversation_id_in,
     expect_id,
     id_in_header,
     model_for,
@@ -36,9 +38,9 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Request, Response, joined_text
+from gt_conformance.exchange import Exchange, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
-from gt_conformance.vocabulary import Route
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Route
 
 _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
@@ -99,7 +101,34 @@ async def expect_told(probe: Probe, expected: str) -> None:
     talk = await begin_talk(probe)
     expect_id(probe, talk.opened, OPENED)
     if talk.told is not None:
+        await _expect_right_header(probe, talk)
         expect_completion(probe, talk.told, expected)
+
+
+_NAME_IN_HEADER = (
+    f"Have the tenant, and every gateway before it, give the id of a new conversation whole in {CONVERSATION_HEADER}."
+)
+
+
+async def _expect_right_header(probe: Probe, talk: Talk) -> None:
+    """Where chats do not know the id in the header of the new conversation, they do not know that in its body either.
+
+    A body may hold ids of other things: it tells something only where a chat is answered under it.
+    """
+    opened, told = talk.opened.exchange, talk.told
+    in_header, in_body = id_in_header(opened.response), read_in(opened.response, conversation_id_in)
+    if told is None or is_answered(told.response) or not in_header or in_body in {None, in_header}:
+        return
+    answered = await ask_again(probe, chat_in(probe, str(in_body), "Reply with the word ok."))
+    if is_answered(answered.response):
+        probe.fail(
+            f"{CONVERSATION_HEADER} of a new conversation is the id that chats know",
+            f"{shortened(in_header, 60)}, which they do not know; the body has {shortened(str(in_body), 60)}",
+            opened,
+            remedy=_NAME_IN_HEADER,
+            cause="conversation:another id in the header",
+        )
+        raise StopCheck
 
 
 async def hold_talk(probe: Probe) -> Talk:

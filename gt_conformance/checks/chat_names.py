@@ -16,6 +16,7 @@ from gt_conformance.checks._check import Context, Parameters, check, native, pla
 from gt_conformance.checks._completion import (
     block_unfinished,
     chat_request,
+    errors_in,
     expect_completion,
     plain_chat,
     shape_of,
@@ -27,7 +28,7 @@ from gt_conformance.checks._surfaces import Address, at_address
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import say_word
 from gt_conformance.checks.names import ids_in, published_names, shown, unpublished_in
-from gt_conformance.exchange import Exchange, NotJson, Request, parse_json
+from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
 _PUBLISHED = "the model named in the answer is a published name of the key"
@@ -137,10 +138,18 @@ async def raw_model(probe: Probe) -> None:
                 continue
         published.append(name)
         expect_completion(probe, exchange, f"a chat with the raw model {name} completes")
-        named = _models_in(response.json()) if response is not None else ()
-        await _expect_published(probe, dict.fromkeys(named, exchange))
+        named = _models_in(response.json()) if response is not None else set()
+        await _expect_asked_for(probe, name, dict.fromkeys(named, exchange))
     if published and not probe.violations:
         await _expect_raw_elsewhere(probe, published[0])
+
+
+async def _expect_asked_for(probe: Probe, name: str, named: Mapping[str, Exchange]) -> None:
+    """The answer names a published name: the one that was asked for, or who reads it takes it for another model's."""
+    await _expect_published(probe, named)
+    for other, exchange in named.items():
+        said = f"a chat with {name} should say that name as model: {shortened(other, 60)!r}"
+        probe.should(other == name or probe.violations, said, exchange)
 
 
 def _raw_chat(probe: Probe, name: str, **fields: Any) -> Request:
@@ -163,7 +172,7 @@ async def _expect_raw_elsewhere(probe: Probe, name: str) -> None:
         await probe.require_like("chat.streams", conforming=True)
         _fail_raw(probe, streamed, f"a streamed chat with the raw model {name} completes")
     else:
-        await _expect_published(probe, dict.fromkeys(_models_streamed(probe, streamed), streamed))
+        await _expect_asked_for(probe, name, dict.fromkeys(_models_streamed(probe, streamed), streamed))
 
 
 async def _expect_raw_unversioned(probe: Probe, name: str) -> None:
@@ -186,6 +195,16 @@ def _fail_raw(probe: Probe, exchange: Exchange, expected: str) -> None:
     response = probe.answer(exchange, expected)
     if is_empty(response) and block_unfinished(probe, exchange, finish_reasons(response)):
         return
-    remedy = "Have the tenant resolve raw-model names in every chat: streamed ones, and by both addresses."
-    found = f"{describe(response)} without an answer in it" if response.succeeded else describe(response)
+    inside = next(errors_in(response), "") if response.succeeded else ""
+    if inside or response.status >= _FAILS:
+        found = (
+            f"HTTP {response.status} with an error inside: {shortened(inside, 160)}" if inside else describe(response)
+        )
+        remedy = "Look for this request in the tenant's log: the raw model fails where others answer."
+    else:
+        found = f"{describe(response)} without an answer in it" if response.succeeded else describe(response)
+        remedy = "Have the tenant resolve raw-model names in every chat: streamed ones, and by both addresses."
     probe.fail(expected, found, exchange, remedy=remedy, cause="names:raw models elsewhere")
+
+
+_FAILS = 500

@@ -137,7 +137,8 @@ def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
 def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     """Surfaces that a scope opens, each with a key without it, by the un-versioned address.
 
-    It is the narrowest of a purpose, of one purpose after the other: an address may look at the keys of one alone. A
+    It is the narrowest of a purpose, of one purpose after the other: an address may look at the keys of one alone. Of
+    embeddings it is an inference key where one lacks that scope, as keys of chats do: it is let in for what it is. A
     read-only run leaves uploads out, which would create a file if they were taken; what is blocked there says so.
     """
     scoped = [
@@ -156,7 +157,15 @@ def _elsewhere(probe: Probe) -> list[tuple[Surface, Credential]]:
     narrowest = [
         (surface, list({key.purpose: key for key in reversed(lacking)}.values())) for surface, lacking in found
     ]
-    return [(surface, of_each[-1 - next(turn) % len(of_each)]) for surface, of_each in narrowest if of_each]
+    chosen = [(surface, of_each[-1 - next(turn) % len(of_each)], of_each) for surface, of_each in narrowest if of_each]
+    return [
+        (surface, next((key for key in of_each if _is_likelier(surface, key)), in_turn))
+        for surface, in_turn, of_each in chosen
+    ]
+
+
+def _is_likelier(surface: Surface, key: Credential) -> bool:
+    return surface.route is Route.EMBEDDINGS and key.purpose is Purpose.INFERENCE
 
 
 async def _ask_elsewhere(probe: Probe, surface: Surface, key: Credential) -> list[Tried] | Blocked:

@@ -480,6 +480,20 @@ FAULTS = (
         breaks=("A5",),
     ),
     fault(
+        "unversioned-embeddings-open-to-chat-keys",
+        "By the un-versioned path inference keys embed, whichever scopes they have.",
+        _take_as(
+            "RAG",
+            lambda request, secrets: (
+                EMBEDDINGS(request)
+                and _is_unversioned(request)
+                and is_live(request, secrets, "CHAT", "CURSOR", "MANUS")
+            ),
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K12", "A2"),
+    ),
+    fault(
         "unversioned-images-open-to-conversation-keys",
         "By the un-versioned path conversation keys draw images, whatever they inherit.",
         _take_as(

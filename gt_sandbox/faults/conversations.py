@@ -466,6 +466,18 @@ FAULTS = (
         breaks=("V3", "V4"),
     ),
     fault(
+        "conversation-ids-cut-in-headers",
+        "A gateway cuts long headers: the id of a new conversation is whole in the body alone.",
+        change_headers(
+            lambda headers: {
+                name: value[:16] if name == CONVERSATION_HEADER else value for name, value in headers.items()
+            },
+            CONVERSATIONS,
+        ),
+        caught_by="conversation.create",
+        breaks=("V3", "V4"),
+    ),
+    fault(
         "conversations-name-another-alias",
         "A chat in a conversation names an alias that its key is not allowed, as if another agent had answered.",
         change_json(
