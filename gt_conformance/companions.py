@@ -88,7 +88,8 @@ def _check(name: str, given: Any, source: Source) -> Problem | None:
     where = _locate(source, name)
     if name not in NAMES:
         near = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"{f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(NAMES)}."
+        meant = f"Did you mean {near[0]}? " if near else "Name it with --tenant FILE. " if name == "tenant" else ""
+        hint = f"{meant}Known: {', '.join(NAMES)}."
         return Problem(f"there is no setting {name!r}.", where=where, hint=hint)
     if not isinstance(given, str) or not given.strip() or "\0" in given:
         return Problem("it must be the path of a file.", where=where, path=name, hint=f'Write {name} = "PATH".')

@@ -78,6 +78,13 @@ def test_the_secrets_of_a_live_and_a_revoked_key_in_each_others_place_are_the_op
     assert record["decision"] == "NOT DECIDED"
 
 
+def test_secrets_that_are_each_in_the_next_ones_place_are_the_operators() -> None:
+    """As many keys are refused what is declared of them as are let in beyond it: the tenant keeps scopes."""
+    keys = ("CHAT", "RAG", "FULL", "UPLOAD", "APP", "PARTNER", "CURSOR", "MANUS")
+    record = judge_with(dict(zip(keys, (*keys[1:], keys[0]), strict=True)))
+    assert {(one["outcome"], one["acts"]) for one in record["findings"]} == {("blocked", "setup")}
+
+
 def test_a_revoked_key_that_works_in_a_part_violates_beside_a_live_key_that_does_not() -> None:
     """It is let in at chats alone, where the live key would be let in elsewhere as well: it is not that one."""
     record = judge_with({"RAG": "gtak_no_longer_anything"}, "revoked-key-still-chats", selection=Selection())

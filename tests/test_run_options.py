@@ -291,6 +291,7 @@ def test_a_tenant_file_names_its_files_from_its_own_folder(tmp_path: Path) -> No
     ("text", "message"),
     [
         ('waiver = "x"', "gt-conformance.toml:1: there is no setting 'waiver'. Did you mean waivers?"),
+        ('tenant = "x"', "gt-conformance.toml:1: there is no setting 'tenant'. Name it with --tenant FILE. Known: "),
         ("\nwaivers = 1", "gt-conformance.toml:2: waivers: it must be the path of a file."),
         ("waivers = ", "gt-conformance.toml:1:11: not valid TOML"),
         ('a = "1"\na = "2"', "gt-conformance.toml:2:"),
@@ -306,6 +307,14 @@ def test_a_project_file_that_cannot_be_used_is_located(
     with pytest.raises(InputError) as refused:
         read_project(Path())
     assert str(refused.value).startswith(message)
+
+
+def test_a_tenant_that_the_project_file_names_is_not_taken_for_the_embedded_one(tmp_path: Path) -> None:
+    """Who names it there would read the GO of the embedded one as theirs; the message says how to name it."""
+    (tmp_path / PROJECT_FILE).write_text('tenant = "acme.yaml"\n', encoding="utf-8")
+    found = run(BOOK, cwd=tmp_path, lean=True)
+    assert found.code == 4
+    assert "there is no setting 'tenant'. Name it with --tenant FILE." in found.said
 
 
 # -- a base URL of one's own

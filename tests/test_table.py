@@ -184,6 +184,7 @@ def test_every_cause_that_names_something_is_known() -> None:
         "processing:not ready{}",
         "prompts:{}",
         "name for {}",
+        "model for {}",
         "no key for {}",
         "keys alike {}",
     }

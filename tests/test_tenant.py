@@ -80,6 +80,47 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 # -- what becomes of a file
 
 
+ALLOWED = SMALLEST.replace("{secret_env", "{models: [field-analyst], secret_env")
+"""The smallest file, whose key declares the names that it is allowed."""
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        pytest.param(
+            "dataset: briefs\ninternal_datasets: [ds-1, briefs]",
+            "internal_datasets.1: the dataset 'briefs' is under internal_datasets, and under dataset.",
+            id="internal, and the one that is uploaded to",
+        ),
+        pytest.param(
+            "other_datasets: [partner]\ninternal_datasets: [partner]",
+            "internal_datasets.0: the dataset 'partner' is under internal_datasets, and under other_datasets.",
+            id="internal, and another that is asked for",
+        ),
+        pytest.param("dataset: briefs/", "dataset: dataset is a path, 'briefs/', and not an id.", id="a path"),
+        pytest.param(
+            "raw_models: [field-analist]",
+            "raw_models.0: no key is allowed the name 'field-analist'. Did you mean 'field-analyst'?",
+            id="a raw model of no key",
+        ),
+        pytest.param(
+            "base_prompts: {analyst: {ask: 'Which station?', expect: Skerryvore}}",
+            "base_prompts.analyst: no key is allowed the name 'analyst'. Did you mean 'field-analyst'?",
+            id="a base prompt of nobody",
+        ),
+    ],
+)
+def test_what_would_accuse_the_tenant_or_go_unused_is_a_slip(load: Load, lines: str, problem: str) -> None:
+    """What the file says of a name at two places must agree, and a name that is to be asked for must be some key's."""
+    (found,) = problems_of(load, f"{ALLOWED}{lines}\n", file="tenant.yaml")
+    assert problem in found
+
+
+def test_a_raw_model_may_be_that_of_a_key_whose_names_are_unknown(load: Load) -> None:
+    """A key that declares no names may be allowed any."""
+    assert load(f"{SMALLEST}raw_models: [gt-large]\n").raw_models == ("gt-large",)
+
+
 @pytest.mark.parametrize("preset", Preset)
 def test_a_preset_gives_purpose_and_scopes(load: Load, preset: Preset) -> None:
     """Where they are left out they are the preset's; a conversation key inherits its scopes."""

@@ -364,7 +364,7 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
     lacking = [other for other in unrelated_keys(probe, key) if other.may(route) is False]
     answers = {other.name: await _answer(probe, replace(request, key=other.name)) for other in lacking}
     if any(answer is not None and answer.succeeded for answer in answers.values()):
-        return ""
+        return await _shown_by_number(probe, route, request)
     alike = [other.name for other in lacking if _is_refused(answers[other.name]) and other.purpose is key.purpose]
     if alike and not key.inherits:
         return f"and closed to the key {alike[0]}"
@@ -373,6 +373,24 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
         if other.may(route) and named and _is_refused(await _answer(probe, replace(request, key=other.name))):
             return f"and closed to the key {other.name}, of which it is declared"
     return ""
+
+
+async def _shown_by_number(probe: Probe, route: Route, request: Request) -> str:
+    """The same where several keys are let in beyond what is declared: as many are refused what is declared of them.
+
+    So it is where secrets are in each other's place. A tenant that keeps no scopes lets in more keys than have them.
+    """
+    beyond, kept = [], []
+    for other in probe.tenant.live_credentials:
+        may = other.may(route) and probe.tenant.may_use(other, route.modality) if route.modality else other.may(route)
+        answer = await _answer(probe, replace(request, key=other.name))
+        if may is False and answer is not None and answer.succeeded:
+            beyond.append(other.name)
+        if may is True and _is_refused(answer):
+            kept.append(other.name)
+    if not kept or len(kept) != len(beyond):
+        return ""
+    return f"as it is to {len(beyond) - 1} more, and closed to {' and '.join(kept)}, of which it is declared"
 
 
 async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:

@@ -132,11 +132,13 @@ def settings_of(
 def add_companions(settings: Settings, tenant: Tenant | None) -> Settings:
     """The settings with the files that no option names: those of the tenant file, then of gt-conformance.toml.
 
-    The embedded tenant (None) takes none of them. Raises InputError.
+    The embedded tenant (None) takes none of them; a mistake in gt-conformance.toml is refused all the same, since who
+    names a tenant there would take the embedded one for theirs. Raises InputError.
     """
+    project = read_project(Path())
     if tenant is not None:
         named = Companions(settings.attestations, settings.waivers, settings.accepted, settings.history)
-        found = named.or_else(tenant.companions).or_else(read_project(Path()))
+        found = named.or_else(tenant.companions).or_else(project)
         settings = replace(
             settings,
             attestations=found.attestations,

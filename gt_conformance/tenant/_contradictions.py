@@ -22,6 +22,8 @@ def find_contradictions(
     yield from _foreign_base_urls(value, base_url, locate)
     yield from _published_after_all(value, locate)
     yield from _own_dataset(value, locate)
+    yield from _internal_after_all(value, locate)
+    yield from _names_of_nobody(value, declared, locate)
 
 
 def find_shared_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
@@ -200,7 +202,12 @@ def _published_after_all(value: Mapping[str, Any], locate: Locate) -> list[Probl
 
 
 def _own_dataset(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
-    """The dataset of the runs among those that no upload key may write: whoever takes its files would be accused."""
+    """The dataset of the runs as a path, or among those that no upload key may write: the tenant would be accused."""
+    name = str(value.get("dataset", ""))
+    if name != name.strip("/"):
+        hint = f"Leave out the slash: {name.strip('/')}"
+        where = locate("dataset")
+        return [Problem(f"dataset is a path, {name!r}, and not an id.", where=where, path="dataset", hint=hint)]
     return [
         Problem(
             f"the dataset {name!r} is under other_datasets, and is the one that a run uploads to (dataset).",
@@ -211,3 +218,46 @@ def _own_dataset(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
         for index, name in enumerate(value.get("other_datasets", ()))
         if name == value.get("dataset")
     ]
+
+
+def _internal_after_all(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+    """Internal identifiers that the file has somebody use for a dataset: answers name what they are asked for."""
+    used = dict.fromkeys(value.get("other_datasets", ()), "other_datasets")
+    used |= {name: f"keys.{key}.datasets" for key, entry in value["keys"].items() for name in entry.get("datasets", ())}
+    used |= {value["dataset"]: "dataset"} if "dataset" in value else {}
+    return [
+        Problem(
+            f"the dataset {name!r} is under internal_datasets, and under {used[name]}.",
+            where=locate("internal_datasets", index),
+            path=f"internal_datasets.{index}",
+            hint="Name identifiers there that only the tenant itself uses: no answer may name one.",
+        )
+        for index, name in enumerate(value.get("internal_datasets", ()))
+        if name in used
+    ]
+
+
+def _names_of_nobody(value: Mapping[str, Any], declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
+    """Raw models and aliases of base prompts that no key is allowed: nothing would be asked of them, without a word."""
+    keys = [key for key in declared.values() if key.purpose is not Purpose.UPLOAD and not key.revoked]
+    if len(declared) < len(value["keys"]) or any(key.models is None and not key.inherits for key in keys):
+        return []
+    known = sorted({*value["models"].values(), *(name for key in declared.values() for name in key.models or ())})
+    named: list[tuple[str, str | int, str]] = [
+        *(("raw_models", index, name) for index, name in enumerate(value.get("raw_models", ()))),
+        *(("base_prompts", name, name) for name in value.get("base_prompts", {})),
+    ]
+    problems = []
+    for field, place, name in named:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            suggestion = f"Did you mean {near[0]!r}? " if near else ""
+            problems.append(
+                Problem(
+                    f"no key is allowed the name {name!r}.",
+                    where=locate(field, place),
+                    path=f"{field}.{place}",
+                    hint=f"{suggestion}Correct it, or add it to the models of a key.",
+                )
+            )
+    return problems
