@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from gt_conformance import doctor, plan
-from gt_conformance import run as judge
 from gt_conformance.cli._setup import Setup
 from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
@@ -16,7 +15,7 @@ from gt_conformance.tenant import from_file
 from gt_sandbox import EmbeddedTenant, middleware
 from gt_sandbox.middleware import Request, Response, record_requests
 from tests.commands import in_process, run
-from tests.direct import direct
+from tests.direct import judge
 from tests.test_needs import only, without, written
 from tests.test_newcomers import ONE_FINDING, RAG, REFUSED, UPLOAD, exchanged
 
@@ -252,5 +251,5 @@ def test_the_example_of_the_documents_leads_to_go(running: EmbeddedTenant, tmp_p
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(value), encoding="utf-8")
         tenant = from_file(path, dict(running.secrets))
-        record = judge(plan(tenant, selection=Selection(("dify",))), sender=direct(running, tenant))
+        record = judge(plan(tenant, selection=Selection(("dify",))), running)
         assert [one["outcome"] for one in record["findings"]] == ["unattested"], record["findings"]
