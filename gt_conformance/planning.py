@@ -16,6 +16,7 @@ from gt_conformance.checks import (
     Check,
     CheckCall,
     Earlier,
+    Parameters,
     Registry,
     boundary_of,
     item_calls,
@@ -239,6 +240,17 @@ class Plan:
             self._nearest[name] = self._find_nearest(check, call)
         return self._nearest[name]
 
+    def widened(self, call: CheckCall) -> CheckCall | None:
+        """The call as a planned one asks by the same key that sends all fields of this one, and most besides.
+
+        What it shows, this one need not send. None where one key does not ask for all runbooks, or nobody sends more.
+        """
+        if not call.stand_ins:
+            return None
+        others = (one.parameters for one in self._by_check.get(call.check, ()) if one.credential == call.credential)
+        wider = max((one for one in others if one.contains(call.parameters)), key=_by_fields, default=None)
+        return None if wider is None else replace(call, parameters=replace(call.parameters, fields=wider.fields))
+
     def _find_nearest(self, check: str, call: CheckCall) -> CheckCall | None:
         suiting = (
             (other.credential == call.credential, likeness, -call.parameters.strangeness(other.parameters), other)
@@ -274,6 +286,10 @@ class Plan:
     @cached_property
     def _by_id(self) -> dict[str, Case]:
         return {case.id: case for case in self.cases}
+
+
+def _by_fields(parameters: Parameters) -> tuple[int, str]:
+    return len(parameters.fields), repr(parameters.fields)
 
 
 def make_plan(

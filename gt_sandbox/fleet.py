@@ -98,7 +98,7 @@ class EmbeddedFleet:
         for tenant in self.ids:
             if tenant not in without_secrets:
                 _write_secrets(folder / "secrets" / tenant, self.secrets(tenant))
-        document = self.tenant_document("{id}")
+        document = _from_files(self.tenant_document("{id}"))
         origin = self.base_url("{id}").partition(_ROOT)[0]
         document["base_url"] = self.base_url("{id}").replace(origin, "{origin}")
         document["keys"] = {name: _from_files(entry) for name, entry in _keys_of(document).items()}
@@ -145,7 +145,7 @@ def _keys_of(document: Mapping[str, object]) -> Mapping[str, Mapping[str, object
 
 
 def _from_files(entry: Mapping[str, object]) -> dict[str, object]:
-    """The entry of a key whose secrets are read from files instead of variables."""
+    """The same with secrets that are read from files instead of variables."""
     found: dict[str, object] = {}
     for word, value in entry.items():
         if word.endswith("_env"):

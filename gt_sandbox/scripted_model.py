@@ -85,6 +85,9 @@ def is_code(word: str) -> bool:
     return any(char.isdigit() for char in word) or (len(word) > 2 and word.isupper()) or "_" in word
 
 
+_NAMES = re.compile(r"(?<=[a-z,:] )[A-ZÀ-ÖØ-ÞŁ][\w'-]*(?: [A-ZÀ-ÖØ-ÞŁ][\w'-]*)*")
+
+
 def salient(text: str) -> list[str]:
     """What stands out, best first: quotations, codes, names, and at last the other words from the end on."""
     names: list[str] = []
@@ -92,7 +95,7 @@ def salient(text: str) -> list[str]:
     for sentence in sentences(text):
         words = _WORD.findall(sentence)
         others += [word for word in words if word.lower() not in STOP]
-        names += re.findall(r"(?<=[a-z,:] )[A-Z][\w'-]*(?: [A-Z][\w'-]*)*", sentence)
+        names += _NAMES.findall(sentence)
     codes = [word for word in others if is_code(word)]
     return list(dict.fromkeys([*quoted(text), *codes, *names, *reversed(others)]))
 
@@ -312,7 +315,7 @@ class Tool:
     def call(self, text: str) -> Call:
         """A call with arguments that fit its parameters, filled from the text."""
         made = Sample(self.parameters, salient(text)).value() if self.parameters else {}
-        return Call(self.name, json.dumps(made if isinstance(made, dict) else {}))
+        return Call(self.name, json.dumps(made if isinstance(made, dict) else {}, ensure_ascii=False))
 
 
 @dataclass(frozen=True, slots=True)

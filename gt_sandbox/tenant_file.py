@@ -3,23 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gt_sandbox.accounts import INTERNAL_DATASETS, MARKERS
+from gt_sandbox.accounts import MARKERS
 from gt_sandbox.alterations import TenantFile, TenantFileChange
 
 
 def with_markers(document: TenantFile) -> TenantFile:
-    """The tenant file with raw models, internal datasets and markers of prompts."""
+    """The tenant file with markers of prompts."""
     keys: dict[str, Any] = dict(document["keys"])
     keys["rag"] = {**keys["rag"], "prompt_modules": _marker("prompt_modules"), "prompt_text": _marker("prompt_text")}
     alias = document["models"]["chat"]
-    raw = [name for name in keys["full"]["models"] if name not in document["models"].values()]
-    return {
-        **document,
-        "keys": keys,
-        "raw_models": raw,
-        "base_prompts": {alias: _marker("base_prompt")},
-        "internal_datasets": list(INTERNAL_DATASETS),
-    }
+    return {**document, "keys": keys, "base_prompts": {alias: _marker("base_prompt")}}
 
 
 def with_slo(**promised: Mapping[str, float]) -> TenantFileChange:

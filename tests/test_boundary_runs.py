@@ -1,6 +1,6 @@
 """The boundary of one runbook's keys, found in a run of that runbook, and that of all keys as a run of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -45,6 +45,7 @@ def judge(fault: str) -> Record:
         "unversioned-scopes-ignored",
         "unversioned-takes-internal-names",
         "retired-secret-still-chats",
+        "revoked-key-still-chats",
         "conversations-of-others-answer-chats",
     ],
 )
@@ -53,6 +54,34 @@ def test_a_hole_at_a_runbooks_own_keys_is_found_in_its_run(fault: str) -> None:
     record = judge(fault)
     assert [finding["check"] for finding in record["findings"]] == [FAULTS[fault].caught_by]
     assert record["decision"] == "NO-GO"
+
+
+def judge_with(secrets: Mapping[str, str], *faults: str, selection: Selection = ONE_RUNBOOK) -> Record:
+    """The same with secrets in the place of others: by their variables, without what all begin with."""
+    with EmbeddedTenant(middleware=select_faults(faults).middleware) as running:
+        known = dict(running.secrets)
+        placed = {f"GT_EMBEDDED_{name}": known.get(f"GT_EMBEDDED_{of}", of) for name, of in secrets.items()}
+        under_test = tenant.from_mapping(
+            running.tenant_document(), {**known, **placed}, kind=TenantKind.EMBEDDED, name="the embedded tenant"
+        )
+        plan = session.plan(under_test, BOOKS, selection=selection)
+        return session.run(plan, human_input=session.load_human_input(BOOKS, sample=True))
+
+
+@pytest.mark.parametrize("live", ["RAG", "CHAT", "APP"])
+def test_the_secrets_of_a_live_and_a_revoked_key_in_each_others_place_are_the_operators(live: str) -> None:
+    """The tenant refuses the one and takes the other: nothing says that a revoked key works."""
+    record = judge_with({"GONE": live, live: "GONE"})
+    (finding,) = record["findings"]
+    assert (finding["outcome"], finding["acts"]) == ("blocked", "setup")
+    assert finding["remedy"].startswith(f"Check the secrets of the keys {live.lower()} and gone: ")
+    assert record["decision"] == "NOT DECIDED"
+
+
+def test_a_revoked_key_that_works_in_a_part_violates_beside_a_live_key_that_does_not() -> None:
+    """It is let in at chats alone, where the live key would be let in elsewhere as well: it is not that one."""
+    record = judge_with({"RAG": "gtak_no_longer_anything"}, "revoked-key-still-chats", selection=Selection())
+    assert [one["check"] for one in record["findings"] if one["outcome"] == "violates"] == ["key.revocation"]
 
 
 def keys_used(plan: Plan) -> set[str]:

@@ -16,6 +16,7 @@ from tests.fake_tenant import (
     Rule,
     answer,
     changed,
+    given,
     judged,
     key,
     plan_of,
@@ -208,3 +209,20 @@ def test_a_key_that_listed_models_goes_on_listing_them(
         (WORKS_AFTER, text) for text in said
     ]
     assert found.outcome is (Outcome.VIOLATES if said else Outcome.CONFORMS)
+
+
+@pytest.mark.parametrize(
+    ("to_all", "said"), [(True, [f"{ALIAS} at GET /api/tenant/api/tags without a key"]), (False, [])]
+)
+def test_a_path_of_another_server_lists_no_names_without_a_key(to_all: bool, said: list[str]) -> None:  # noqa: FBT001
+    """What it says to the key is advised alone: that it is there at all is forbidden by no page."""
+    tags = answer({"models": [{"name": ALIAS}]})
+    rules = (
+        given(refusal(401), lambda request: request.key is None and not to_all),
+        given(tags, lambda request: request.url.endswith("/api/tags")),
+        given(refusal(401), lambda request: request.key is None),
+        listing(models(ALIAS)),
+    )
+    result = judged("client.discovery", *rules, parameters=Parameters(discovery=("GET /api/tags",)))
+    assert [violation.found for violation in result.violations] == said
+    assert len(result.advisories) == 1

@@ -410,9 +410,19 @@ def test_a_refusal_where_the_name_may_be_the_reason_is_blocked() -> None:
     assert judged("embeddings.batch", wrong, tenant=declared).outcome is Outcome.VIOLATES
 
 
-def test_a_hundred_vectors_that_are_too_long_as_floats_are_read_as_base64() -> None:
-    """How long an answer may be is this run's own limit: in base64 it is a fourth of that."""
-    cut = Response(200, (), b"{", complete=False, end="the body exceeds 8388608 bytes (limits.max_response_bytes)")
+def test_a_hundred_texts_hold_a_single_word() -> None:
+    """Dify tries a model with the word ping; it goes beside long texts, so that no request is sent for it alone."""
+    refused = to("embeddings", refusal(400, "too short"), when=lambda body: any(len(one) < 5 for one in body["input"]))
+    assert judged("embeddings.client_batch", refused, parameters=FLOATS).outcome is Outcome.VIOLATES
+
+
+CUT = Response(200, (), b"{", complete=False, end="the body exceeds 8388608 bytes (limits.max_response_bytes)")
+NUMEROUS = Response(200, (("content-type", "application/json"),), b"[" + b"0," * 2_000_000 + b"0]")
+
+
+@pytest.mark.parametrize("cut", [CUT, NUMEROUS], ids=["bytes", "numbers"])
+def test_a_hundred_vectors_that_are_too_long_as_floats_are_read_as_base64(cut: Response) -> None:
+    """How long an answer may be is this run's own limit: in base64 it is a fourth of that, and a text for a vector."""
 
     def is_long(body: dict[str, Any]) -> bool:
         return len(body["input"]) > 3 and isinstance(body["input"], list) and as_floats(body)

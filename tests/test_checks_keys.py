@@ -38,6 +38,7 @@ from tests.keys_asked import (
     DATASETS,
     EMBEDDINGS,
     GONE,
+    MADE_UP,
     MODELS,
     THE_LIST,
     asked,
@@ -163,9 +164,13 @@ LET_IN: dict[str, tuple[Rule, str]] = {
         elsewhere(Presentation.OTHER_HEADER),
         "with the key in x-api-key or a header like it is refused with 401 or 403; found HTTP 200",
     ),
-    "a query with another header alone": (
+    "a body": (
+        elsewhere(Presentation.IN_BODY),
+        "with the key in a field of the body is refused with 401 or 403; found HTTP 200",
+    ),
+    "a query with another header and a body alone": (
         elsewhere(),
-        "with the key in the query string and in x-api-key is refused",
+        "with the key in the query string, in x-api-key and in the body is refused",
     ),
     "no answer": (shown(Presentation.NONE, GONE), "found no answer: closed"),
     "conversations": (
@@ -295,12 +300,12 @@ def test_a_403_keeps_out_as_well_as_a_401() -> None:
 FOREIGN = tenant_of(key("chat"), other_tenant_key=Secret("gtak_" + "2" * 40))
 
 
-def test_a_key_of_another_tenant_is_refused_wherever_an_unknown_one_is() -> None:
-    """By both addresses, at every surface; where it is let in, that is one finding for each surface."""
+def test_a_key_of_another_tenant_is_refused_where_keys_and_files_are_looked_up() -> None:
+    """In a chat, at embeddings and at a file's state, beside an unknown one everywhere; let in, it is a finding."""
     sender = FakeSender(only_bearer, dead(OTHER_TENANT))
     result = judged("key.required", tenant=FOREIGN, sender=sender)
     assert result.outcome is Outcome.CONFORMS, findings(result)
-    assert asked(sender, by=OTHER_TENANT) | {MODELS} == where_unknown()
+    assert asked(sender, by=OTHER_TENANT) == {CHAT, EMBEDDINGS, f"/v1/files/{MADE_UP}"}
     taken = judged(
         "key.required",
         by(OTHER_TENANT, answer({}), at=[EMBEDDINGS]),

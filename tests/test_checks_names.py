@@ -187,10 +187,25 @@ def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -
     sender = FakeSender()
     judged(FOREIGN, tenant=TWO_LISTS, sender=sender)
     elsewhere = {(unversioned(route), "chat", "a-draft") for route in (Route.CHAT, Route.EMBEDDINGS)}
-    respelled = {(Route.CHAT.path, "chat", name) for name in ("A-DRAFT", "a-draft ")}
+    respelled = {(Route.CHAT.path, "chat", name) for name in ("A-DRAFT", "a-draft ", "openai/a-draft")}
     assert tried(sender) == respelled | elsewhere | {
         (route.path, "chat", name) for route in INFERENCE_ROUTES for name in ("a-draft", WRITER)
     } | {(unversioned(Route.CHAT), "chat", WRITER)}
+
+
+TOLD = {
+    "all names": (f"There are: {ALIAS}, a-draft, {WRITER}.", ["a-draft in the refusal of"]),
+    "the key's own": (f"The key may use {ALIAS} alone.", []),
+    "one word": (f"Ask a {WRITER}.", []),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), TOLD.values(), ids=TOLD)
+def test_the_refusal_of_a_name_lists_no_names_of_others(text: str, said: list[str]) -> None:
+    """Those of the key itself may be listed, and one of another key's may be a word of the sentence."""
+    refused = given(refusal(404, text), lambda request: asked_name(request) not in {"", ALIAS})
+    result = judged(FOREIGN, refused, tenant=TWO_LISTS)
+    assert [violation.found[: len(one)] for violation, one in zip(result.violations, said, strict=True)] == said
 
 
 def without(scope: Scope) -> frozenset[Scope]:

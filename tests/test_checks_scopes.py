@@ -8,6 +8,7 @@ from gt_conformance.checks import Parameters, requests
 from gt_conformance.tenant import KeyMapping, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Preset, Purpose, Route, Scope
 from tests.fake_tenant import (
+    ALIAS,
     BASE_URL,
     TENANT,
     FakeSender,
@@ -16,6 +17,7 @@ from tests.fake_tenant import (
     by,
     extensions,
     findings,
+    given,
     judged,
     key,
     place,
@@ -78,6 +80,26 @@ def test_a_key_that_is_not_allowed_the_model_opens_no_conversation() -> None:
     opening = {request.key for request in sender.sent if place(request) == CONVERSATIONS and request.key}
     assert opening - {"app"} == {"writes", "draws"}
     violates(result, "POST /v1/conversations with a name that the key draws may not use is refused with a 4xx")
+
+
+@pytest.mark.parametrize(
+    ("opened", "found"),
+    [
+        ("raw", "POST /v1/conversations with a name that the key app may not use is refused with a 4xx"),
+        (ALIAS, "POST /conversations by the key app, which is not allowed the name, is refused"),
+    ],
+    ids=["raw model", "alias"],
+)
+def test_a_conversation_key_opens_none_with_a_raw_model_or_an_alias_of_others(opened: str, found: str) -> None:
+    """They are on allowlists of their own: each is tried by one address. Open by both it is no hole of an address."""
+    own = frozenset({"other"})
+    keys = (key("wide", models=frozenset({ALIAS, "raw", *own})), key("app", **APP | {"models": own}))
+    is_meant = lambda request: request.key == "app" and sent_json(request).get("model") == opened  # noqa: E731
+    rules = (given(answer({"id": "conv-1"}), is_meant), by("app", refusal(403)), only_bearer, extensions)
+    result = judged("key.scope_enforced", *rules, tenant=tenant_of(*keys, raw_models=("raw",)))
+    violates(result, found)
+    [violation] = result.violations
+    assert "look for the name, alias or raw model, on the key's allowlist" in str(violation.remedy)
 
 
 BUSY = refusal(429)

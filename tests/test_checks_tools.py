@@ -1,5 +1,6 @@
 """Streamed tool calls: pieces that clients cannot join are violations, those that all join are none."""
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -166,6 +167,25 @@ def test_what_every_client_joins_conforms(sent: Sequence[object], advised: str) 
     assert (found.outcome, findings(found)) == (Outcome.CONFORMS, "")
     assert [item.text for item in found.advisories if advised not in item.text or not advised] == []
     assert bool(advised) == bool(found.advisories)
+
+
+def in_city(name: str) -> list[object]:
+    """A stream of a call for that city."""
+    return pieces(function(arguments=json.dumps({"city": name}, ensure_ascii=False)))
+
+
+@pytest.mark.parametrize("name", ["Łódź", "łódź, Poland", "Lodz", "LODZ", "Łodz", "Lódź", "Warsaw", "Å", "Łódź (PL)"])
+def test_a_city_in_whatever_spelling_conforms(name: str) -> None:
+    """A model may write its letters as ASCII, in part too, or another city."""
+    assert result(in_city(name)).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize("name", ["?ód?", "??d?", "\u0141\ufffd\ufffddź", "Å\x81Ã³dÅº", "ód", "d", "ód, PL"])
+def test_letters_that_became_others_in_a_call_violate(name: str) -> None:
+    """Question marks, UTF-8 that was taken for Latin-1, and letters that are left out."""
+    found = result(in_city(name))
+    assert found.outcome is Outcome.VIOLATES
+    assert "hold Łódź as it was asked for" in findings(found)
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,22 @@ def test_a_missing_extension_says_what_to_add() -> None:
     }
 
 
+def test_a_key_that_may_not_write_the_dataset_is_no_slip_in_its_name() -> None:
+    """Where another key writes the dataset, its name is right: the remedy says what the named key lacks."""
+    named = choice_for((CHAT, UPLOAD, ELSEWHERE), CHAT_ONLY, KeyMapping(extension_key="elsewhere")).missing
+    assert named[Route.DATASET_FILES] == (
+        f"The tenant file maps dify to the key elsewhere, which is not declared to have it: it needs {WRITES}."
+    )
+
+
+def test_without_a_chat_model_no_key_is_for_chats() -> None:
+    """A name for embeddings is for these alone; it is among the models that keys list."""
+    tenant = replace(tenant_of(BOTH, APP), models={Modality.EMBEDDINGS: ALIAS})
+    choice = choose(tenant, "dify", CHAT_EMBED)
+    assert set(choice.inference) == {Route.MODELS, Route.EMBEDDINGS}
+    assert Route.CONVERSATION_FILES not in choice.extension
+
+
 def test_without_a_dataset_nothing_is_written() -> None:
     """Where the tenant file names no dataset, the dataset row is missing it, and an upload key polls nothing."""
     choice = choose(tenant_of(CHAT, UPLOAD, APP), "dify", CHAT_ONLY)

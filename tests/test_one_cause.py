@@ -88,6 +88,22 @@ def test_what_spoils_every_answer_alike_is_one_finding(middleware: MiddlewareFac
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("streamed-tools-come-whole", "stream the answers to requests with tools as it streams others"),
+        ("transcription-bare", "answer in JSON where nothing else is asked for"),
+        ("conversation-files-known-in-every-conversation", "for the chats of that conversation alone"),
+    ],
+)
+def test_what_goes_wrong_in_one_form_is_one_finding_with_a_remedy_for_it(name: str, words: str) -> None:
+    """Neither a limit on sizes, nor a missing model, nor what a refused upload left behind is blamed."""
+    middleware = FAULTS[name].middleware
+    assert middleware is not None
+    [line] = found(judged(middleware, every=True))
+    assert words in line
+
+
 def test_control_characters_within_texts_are_one_finding_that_speaks_of_no_cut() -> None:
     """The bodies are whole: what has a text of several words is no JSON, and the model is not blamed for it."""
     unescape = change_responses(is_whole, lambda _, one: one.with_body(one.body.replace(b" ", b"\v")))

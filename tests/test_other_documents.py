@@ -14,8 +14,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from xmlschema import XMLSchema
 
-from gt_conformance import results
+from gt_conformance import resources, results
+from gt_conformance.attestation import command
 from gt_conformance.checks import BUILT_IN, clauses
+from gt_conformance.dated_entries import normalise
 from gt_conformance.report import render_markdown
 from gt_conformance.report._clause_table import render_traceability
 from gt_conformance.report._files import write_all
@@ -23,8 +25,9 @@ from gt_conformance.report._junit import render_junit
 from gt_conformance.report._metrics import render_metrics
 from gt_conformance.report._notify import LONGEST, render_notify
 from gt_conformance.results import Record
+from gt_conformance.runbook import load_directory
 from gt_sandbox.faults import FAULTS
-from tests.made_records import book, check, record
+from tests.made_records import LIVE, book, check, record
 from tests.records import HOSTILE, all_exchanges, of_every_outcome
 
 SCHEMA = XMLSchema(Path(__file__).parent / "junit.xsd")
@@ -49,6 +52,22 @@ def test_the_message_says_who_has_to_act_and_where_the_report_is(mixed: Record) 
     assert "has to act" in text
     assert "waived by A. Example until 2027-01-31" in text
     assert text.endswith("Report: compliance.html in the report directory\n")
+
+
+@pytest.mark.parametrize("address", [LIVE, "HTTPS://WWW.acme.example:8443/api/tenant/"], ids=["usual", "odd"])
+def test_the_command_that_attests_an_item_can_be_copied_from_the_message(address: str) -> None:
+    """Wherever the message says the command it is whole, with the tenant's address; another address is no link."""
+    dify = next(one for one in load_directory(resources.runbooks_dir()) if one.id == "dify")
+    line = command(dify, 3, normalise(address))
+    remedy = f"Look at it, then attest it: {line}"
+    asked = check("unattested", "attestation", remedy=remedy, obstacles=[{"reason": "Nobody has.", "remedy": remedy}])
+    page = render_notify(record(book("dify", {"item-3": [asked]}), tenant={"base_url": address}), "compliance.html")
+    assert page.count(line) == 2  # in the decision, and where the item is listed
+    remedy = f"gt-conformance run --tenant {normalise(address)}.hostile.example"
+    asked |= {"remedy": remedy, "obstacles": [{"reason": "Nobody has.", "remedy": remedy}]}
+    page = render_notify(record(book("dify", {"item-3": [asked]}), tenant={"base_url": address}), "compliance.html")
+    assert "hostile.example" in page
+    assert remedy not in page
 
 
 @pytest.mark.parametrize("books", [1, 30])

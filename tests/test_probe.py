@@ -221,6 +221,17 @@ def test_vectors_of_many_texts_may_be_longer_than_a_run_reads(texts: list[str] |
     assert (bool(one.blockers), bool(one.violations), one.usable) == (blocks, not blocks, False)
 
 
+@pytest.mark.parametrize(("texts", "blocks"), [(["one", "two"], True), (["one"], False)])
+def test_vectors_of_many_texts_may_hold_more_numbers_than_the_suite_reads(texts: list[str], blocks: bool) -> None:  # noqa: FBT001
+    """The limit is the suite's own: nobody can say that such an answer is no JSON."""
+    one = probe()
+    long = Response(200, (("content-type", "application/json"),), b"[" + b"0," * 2_000_000 + b"0]")
+    request = Request.of_json("POST", f"{BASE_URL}/v1/embeddings", "chat", {"input": texts})
+    with pytest.raises(StopCheck):
+        one.parsed(Exchange("x0001", request, long, 5.0), long, "an embedding list")
+    assert (bool(one.blockers), bool(one.violations), one.usable) == (blocks, not blocks, False)
+
+
 UNDECLARED = tenant_of(key("chat", scopes=None))
 NOTHING_DECLARED = tenant_of(key("chat", scopes=None, purpose=None, models=None))
 NO_NAMES = tenant_of(key("chat", models=None), models={})

@@ -179,6 +179,54 @@ def test_all_that_a_check_claims_may_be_required(conforming: bool, outcome: Outc
     assert result.because == (session.result(NEEDED).finding if conforming else "")
 
 
+# -- what one client's request shows of another's
+
+ALL_FIELDS = CheckCall("test.shaped", "one", Parameters(fields=(("seed", 1), ("user", "x"))), stand_ins=("two",))
+FEWER_FIELDS = replace(ALL_FIELDS, parameters=Parameters(fields=(("user", "x"),), needs=("usage",)))
+
+
+def shaped(*, refuses: str = "") -> Check:
+    """A check that asks with the fields of its parameters, of a tenant that refuses one of them."""
+
+    async def body(probe: Probe) -> None:
+        names = [name for name, _ in probe.parameters.fields]
+        await asking(f"test-{'-'.join(names)}", holds=refuses not in names)(probe)
+
+    return made("test.shaped", body)
+
+
+def test_a_request_with_more_fields_shows_what_one_with_fewer_would() -> None:
+    """Where one key asks for all, the widest request is sent, and each client's needs are read in its answer."""
+    session, asked = judged([shaped()], ALL_FIELDS, FEWER_FIELDS)
+    assert asked == ["test-seed-user"]
+    assert [session.result(call).outcome for call in (ALL_FIELDS, FEWER_FIELDS)] == [Outcome.CONFORMS] * 2
+    assert session.result(FEWER_FIELDS).call == FEWER_FIELDS
+
+
+def test_what_fails_for_a_field_that_a_client_does_not_send_is_asked_for_without_it() -> None:
+    """So that nobody is accused of what only another client's field breaks."""
+    session, asked = judged([shaped(refuses="seed")], ALL_FIELDS, FEWER_FIELDS)
+    assert sorted(asked) == ["test-seed-user", "test-user"]
+    assert session.result(ALL_FIELDS).outcome is Outcome.VIOLATES
+    assert session.result(FEWER_FIELDS).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(FEWER_FIELDS, stand_ins=()),
+        replace(FEWER_FIELDS, credential="two"),
+        replace(FEWER_FIELDS, parameters=Parameters(fields=(("user", "y"),))),
+        replace(FEWER_FIELDS, parameters=replace(FEWER_FIELDS.parameters, stream=True)),
+    ],
+    ids=["a key's own request", "another key", "another value", "another shape"],
+)
+def test_only_the_same_request_with_more_fields_stands_for_another(other: CheckCall) -> None:
+    """What differs in anything else is sent by itself."""
+    assert planned([shaped()], ALL_FIELDS, other).widened(other) is None
+    assert planned([shaped()], ALL_FIELDS, FEWER_FIELDS).widened(FEWER_FIELDS) is not None
+
+
 # -- which call is nearest
 
 

@@ -25,7 +25,7 @@ BAD_SECONDS = (0, -1, 3601, float("inf"), "60", True, None)
 
 WRONG: dict[tuple[str, ...], tuple[object, ...]] = {
     ("base_url",): ("", None, 1),
-    ("models",): (None, "field-analyst", {}, {"embeddings": "a"}, {"chat": "a", "rerank": "a"}),
+    ("models",): (None, "field-analyst", {}, {"chat": "a", "rerank": "a"}),
     ("models", "chat"): BAD_TEXT,
     ("models", "embeddings"): BAD_TEXT,
     ("models", "transcription"): BAD_TEXT,

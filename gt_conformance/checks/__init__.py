@@ -30,7 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -69,10 +69,14 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import READ_ONLY, created_conversation
+from gt_conformance.checks._resources import READ_BY_OTHERS, READ_ONLY, created_conversation
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
+    ANSWER_DIFFERENTLY,
+    EMBED_DIFFERENTLY,
+    LIST_DIFFERENTLY,
+    NOW_AND_THEN,
     cause_of_answer,
     describe,
     explain_answer,
@@ -94,31 +98,38 @@ from gt_conformance.checks.answers import OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.checks.embeddings import BASE64_IGNORED
+from gt_conformance.checks.media import is_audio_type, is_whole_sound
 from gt_conformance.checks.names import ids_in
 from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [
     "ADD_INFERENCE_KEY",
     "ADD_UPLOAD_KEY",
+    "ANSWER_DIFFERENTLY",
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BASE64_IGNORED",
     "BUILT_IN",
     "CACHED",
     "CACHE_BY_KEY",
+    "EMBED_DIFFERENTLY",
     "JOINT",
     "KEYS_ALIKE",
     "KEY_REFUSED",
     "KNOWN_ROUTE",
+    "LETTERS_LOST",
+    "LIST_DIFFERENTLY",
     "MINIMAL",
     "MUST_BE_REFUSED",
     "NEAR",
+    "NOW_AND_THEN",
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "OWN",
     "PASS_ON_KEY",
     "PREFLIGHT",
     "QUESTION",
+    "READ_BY_OTHERS",
     "READ_ONLY",
     "SAME",
     "SEVERAL_KEYS",
@@ -178,9 +189,11 @@ __all__ = [
     "ids_in",
     "in_order",
     "is_answered_by_the_api",
+    "is_audio_type",
     "is_header_lost",
     "is_mixed",
     "is_redirect",
+    "is_whole_sound",
     "item_calls",
     "ledger",
     "lets_in",

@@ -271,7 +271,29 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
         recalled += knows
         if recalled == _RECALL_ENOUGH:
             return None
-    return lacks(probe, Ability.RECALL, said)
+    if is_masked(said, fact):
+        alias = probe.model(Modality.CHAT)
+        return Blocked(
+            f"the answers of {alias} have signs in place of what was said: it says {shortened(said, _LONGEST_SAID)!r}",
+            f"Find what masks parts of messages or answers of {alias} (a privacy filter, a gateway), and have it leave "
+            "the key of this run alone.",
+            cause=f"ability {alias} masked",
+        )
+    return lacks(probe, Ability.RECALL, said, asked=QUESTION)
+
+
+def is_masked(said: str, fact: str) -> bool:
+    """Whether a text holds the fact with one sign, again and again, in place of some of its characters."""
+    forms = ("".join(f"(?:{re.escape(letter)}|{re.escape(sign)})" for letter in fact) for sign in _SIGNS)
+    found = (re.search(form, said, re.IGNORECASE) for form in forms)
+    return any(one is not None and 1 < _count_signs(one[0], fact) <= len(fact) // 2 for one in found)
+
+
+def _count_signs(found: str, fact: str) -> int:
+    return sum(here.lower() != there.lower() for here, there in zip(found, fact, strict=True))
+
+
+_SIGNS = "#*_x?\u2022\u2588"
 
 
 async def _of_all_chats(probe: Probe) -> Blocked | None:
@@ -288,10 +310,29 @@ _MARKS = re.compile(r"<\|\w+\|>|</?think>|</?s>|\[/?INST\]|</?(?:start|end)_of_t
 """What chat templates put around messages and models around their reasoning, which is not for those who ask."""
 
 
-def lacks(probe: Probe, ability: Ability, said: str = "", *, tool: str = "") -> Blocked:
+def require_no_echo(probe: Probe, exchange: Exchange) -> None:
+    """Raise Blocked where an answer is the last message of its request: then no model has read anything."""
+    messages = exchange.request.fields.get("messages")
+    last = messages[-1].get("content") if isinstance(messages, list) and messages else None
+    said = said_in(exchange.response).strip()
+    if said and said == last:
+        raise _echoes(probe.model(Modality.CHAT), f": it says {shortened(said, _LONGEST_SAID)!r}")
+
+
+def _echoes(alias: str, answer: str) -> Blocked:
+    return Blocked(
+        f"the answers of {alias} are the last message, word for word{answer}",
+        f"Find what answers in place of the model behind {alias} (a test double, a gateway without a model).",
+        cause=f"ability {alias} echo",
+    )
+
+
+def lacks(probe: Probe, ability: Ability, said: str = "", *, tool: str = "", asked: str = "") -> Blocked:
     """A weak model is one cause, whatever it is found to lack; what it ``said`` may show what is wrong with it."""
     alias = probe.model(Modality.CHAT)
     answer = f": it says {shortened(said, _LONGEST_SAID)!r}" if said.strip() else ""
+    if asked and said.strip() == asked:
+        return _echoes(alias, answer)
     if tool and tool in said and "{" in said:
         return Blocked(
             f"the model behind {alias} writes the tool call into its text{answer}",

@@ -72,6 +72,11 @@ class Parameters:
         """Whether it sets nothing, or something as the other one does."""
         return self == Parameters() or bool(self.likeness(other))
 
+    def contains(self, other: "Parameters") -> bool:
+        """Whether requests of it are those of the other with further body fields; what is needed of answers apart."""
+        wider = replace(self, fields=other.fields, needs=other.needs, lf_data_only=other.lf_data_only) == other
+        return wider and set(self.fields) > set(other.fields)
+
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
         given = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
@@ -173,6 +178,13 @@ def cannot_reach(tenant: Tenant, route: Route) -> bool:
     return all(key.may(route) is False for key in tenant.live_credentials)
 
 
+def require_model(tenant: Tenant, modality: Modality) -> None:
+    """Raises Blocked where the tenant file names no model for it: nothing but refusals can be expected then."""
+    undeclared = None if tenant.serves(modality) else find_undeclared_name(tenant, modality)
+    if undeclared is not None:
+        raise Blocked.by(undeclared)
+
+
 def require_declared_name(tenant: Tenant) -> None:
     """Raises Blocked where no key is declared to be allowed the name that chats take: no chat can be expected then."""
     undeclared = find_undeclared_name(tenant, Modality.CHAT)
@@ -192,7 +204,7 @@ def narrowest_reaching(
 
 def reaches(tenant: Tenant, key: Credential, route: Route, *, undeclared: bool = False) -> bool:
     """Whether the key is declared to reach the route with its published name; ``undeclared`` as above."""
-    named = route.modality is None or key.may_use(tenant.model(route.modality))
+    named = route.modality is None or tenant.may_use(key, route.modality)
     return bool(key.may(route) and (named or (undeclared and named is None)))
 
 

@@ -369,7 +369,7 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
     if alike and not key.inherits:
         return f"and closed to the key {alike[0]}"
     for other in probe.tenant.live_credentials:
-        named = route.modality is None or other.may_use(probe.model(route.modality)) is True
+        named = route.modality is None or probe.tenant.may_use(other, route.modality) is True
         if other.may(route) and named and _is_refused(await _answer(probe, replace(request, key=other.name))):
             return f"and closed to the key {other.name}, of which it is declared"
     return ""

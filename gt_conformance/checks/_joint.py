@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
-from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN
+from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, READ_BY_OTHERS
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
@@ -63,10 +63,16 @@ def _of_dead_keys() -> Iterator[Joint]:
         yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), _DROP)
 
 
+LETTERS_LOST = Joint(
+    ("chat:utf-8", "embeddings:letters", LETTERS),
+    "text:utf-8",
+    "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
+)
+
 JOINT = (
     *_of_dead_keys(),
     Joint(
-        (FILES_OPEN, CONVERSATIONS_OPEN, "conversation:read by others", SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME),
+        (FILES_OPEN, CONVERSATIONS_OPEN, READ_BY_OTHERS, SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME),
         KEYS_ALIKE,
         "Have the tenant distinguish its keys: rights, conversations and files of each are open to others, as if all "
         "of them were one key.",
@@ -97,9 +103,5 @@ JOINT = (
         "the place of its text.",
     ),
     Joint((EMPTY, EMPTY_STREAM, EMPTY_LARGE), EMPTY, FIND_THE_TEXT),
-    Joint(
-        ("chat:utf-8", "embeddings:letters", LETTERS),
-        "text:utf-8",
-        "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
-    ),
+    LETTERS_LOST,
 )

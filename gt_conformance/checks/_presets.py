@@ -41,13 +41,13 @@ def _is_asked(probe: Probe, key: Credential, route: Route) -> bool:
     tenant = probe.tenant
     match route:
         case Route.CONVERSATION_FILES:
-            named = key.preset is Preset.CONVERSATION_APP and key.may_use(tenant.model(Modality.CHAT))
+            named = key.preset is Preset.CONVERSATION_APP and tenant.may_use(key, Modality.CHAT)
             return bool(named) and not tenant.read_only
         case Route.DATASET_FILES:
             writable = tenant.dataset is not None and key.may_write(tenant.dataset)
             return key.preset is Preset.DATASET_UPLOAD and bool(writable) and not tenant.read_only
         case _ if route.modality is not None and key.preset is not None:
-            return key.may(route) is True and key.may_use(tenant.model(route.modality)) is True
+            return key.may(route) is True and tenant.may_use(key, route.modality) is True
         case _:
             return False
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from gt_conformance import schema
-from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters
+from gt_conformance.checks._check import MINIMAL, Check, CheckCall, Parameters, require_model
 from gt_conformance.checks._vectors import Earlier
 from gt_conformance.checks._wording import (
     BEYOND_CONTEXT,
@@ -42,7 +42,17 @@ from gt_conformance.checks._wording import (
     without_ids,
 )
 from gt_conformance.errors import Blocked, Blocker
-from gt_conformance.exchange import IN_MEMBERS, Exchange, NotJson, Redactor, Request, Response, parse_json, shortened
+from gt_conformance.exchange import (
+    IN_MEMBERS,
+    Exchange,
+    NotJson,
+    Redactor,
+    Request,
+    Response,
+    TooManyValues,
+    parse_json,
+    shortened,
+)
 from gt_conformance.tenant import Credential, Limits, Objective, Tenant
 from gt_conformance.timing import Past, Samples, Verdict, judge
 from gt_conformance.together import together
@@ -151,8 +161,10 @@ class StopCheck(Exception):
 
 
 def is_longer_than_read(response: Response | None) -> bool:
-    """Whether the answer was cut because the tenant file lets a run read no more of one."""
-    return response is not None and not response.complete and _MAX_RESPONSE in response.end
+    """Whether the tenant file, or this suite, lets a run read no more of an answer."""
+    if response is None or response.complete:
+        return response is not None and response.has_too_many_values
+    return _MAX_RESPONSE in response.end
 
 
 class Probe:
@@ -306,6 +318,8 @@ class Probe:
         Raises Blocked, because of the finding that says why, where it does not.
         """
         name = key or self.credential.name
+        if route.modality is not None:
+            require_model(self.tenant, route.modality)
         if self.tenant.credentials[name].may(route) is False:
             raise Blocked(
                 f"the key {name} is not declared to reach {route.title}",
@@ -322,9 +336,9 @@ class Probe:
         """
         scoped = [one for one in Route if one.scope is not None]
         route = next((one for may in (True, None) for one in scoped if key.may(one) is may), None)
-        opens = key.holds_conversations and key.may_use(self.model(Modality.CHAT)) is not False
+        opens = key.holds_conversations and self.tenant.may_use(key, Modality.CHAT) is not False
         asked = [Route.CONVERSATION_FILES] if opens else []
-        if route is not None and (route.modality is None or key.may_use(self.model(route.modality)) is not False):
+        if route is not None and (route.modality is None or self.tenant.may_use(key, route.modality) is not False):
             asked.append(route)
         dataset = self.tenant.dataset
         for one in asked:
@@ -657,6 +671,10 @@ class Probe:
         try:
             return response.json()
         except NotJson as error:
+            if isinstance(error, TooManyValues) and self._may_be_long(exchange):
+                self.usable = False
+                self.block(f"{format_status(response)}, but {error}", _READ_NO_MORE)
+                raise StopCheck from None
             kind = response.media_type or "no content type"
             remedy = explain_html_page(response) if response.looks_like_html else _WHOLE.get(kind)
             cause = f"body:{exchange.request.method} {without_ids(exchange.request.path)} {kind}"
@@ -671,9 +689,15 @@ _ANSWER = (
 )
 """What to do where the refusals get no answer; how a tenant refuses is one thing, whatever was asked for."""
 _SEND_BARE = "Have every gateway before the tenant pass bodies on as the tenant writes them, with nothing around them."
+_READ_NO_MORE = (
+    "No setting raises this limit. Choose a published name whose vectors have fewer numbers, or accept that this is "
+    "not tested (gt-conformance accept)."
+)
+"""What to do about an answer that may hold so many values, and that this suite does not read."""
 _WHOLE = {
     "text/event-stream": "Have the tenant, and every cache before it, stream only where the request says stream: true.",
     "application/json": SEND_JSON,
+    "text/plain": "Have the tenant, and every proxy before it, answer in JSON where nothing else is asked for.",
 }
 """What to do about a body that is no JSON, by its type."""
 

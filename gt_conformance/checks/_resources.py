@@ -11,11 +11,12 @@ from typing import Any
 import anyio
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._check import require_model
 from gt_conformance.checks._probe import Probe, StopCheck
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import SEND_JSON, describe
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Response
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Route
 
@@ -54,6 +55,7 @@ class Created:
 async def open_conversation(probe: Probe, key: Credential, *, titled: bool = True) -> Created:
     """A GT conversation of that key, created once a run, a failure as well; one without a title is another one."""
     _may_create(probe)
+    require_model(probe.tenant, Modality.CHAT)
 
     async def make() -> tuple[Created, Sequence[Exchange]]:
         model = model_for(probe, key)
@@ -196,6 +198,7 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
 
 CONVERSATIONS_OPEN = "conversations:open to uploads of others"
 """The one cause of every upload that another key's conversation takes, whatever right that key has."""
+READ_BY_OTHERS = "conversation:read by others"
 KEEP_CONVERSATIONS = "Have the tenant take uploads into a conversation from the key that opened it alone."
 FILES_OPEN = "files:open to others"
 """The cause of all that is shown of a file to those who neither uploaded it nor share anything with who did."""
@@ -266,6 +269,16 @@ def model_for(probe: Probe, key: Credential) -> str:
 def id_in_header(response: Response | None) -> str:
     """The conversation that an answer names in its header; empty where it names none."""
     return (response.header(CONVERSATION_HEADER) or "").strip() if response is not None else ""
+
+
+NAMED_IN_BODY = ("conversation_id", "conversation", "thread_id", "session_id")
+"""Where other APIs name a conversation (OpenAI's Responses, Dify, LangGraph): a tenant may read some of them too."""
+
+
+def conversation_named_by(request: Request) -> str | None:
+    """The conversation that a chat names, in its header or in its body; None where it names none."""
+    named: str | None = request.fields.get(NAMED_IN_BODY[0])
+    return dict(request.headers).get(CONVERSATION_HEADER) or named
 
 
 def created_conversation(response: Response | None) -> str | None:

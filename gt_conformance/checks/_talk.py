@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
@@ -16,10 +17,13 @@ from gt_conformance.checks._capability import (
     said_in,
     tell,
 )
-from gt_conformance.checks._completion import plain_chat
+from gt_conformance.checks._completion import expect_completion, plain_chat
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
+    NAMED_IN_BODY,
+    OPENED,
     Created,
+    expect_id,
     id_in_header,
     model_for,
     open_conversation,
@@ -30,6 +34,7 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
+from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, joined_text
 from gt_conformance.tenant import Credential
@@ -89,6 +94,14 @@ async def begin_talk(probe: Probe) -> Talk:
     return await probe.shared(("told", key.name), make)
 
 
+async def expect_told(probe: Probe, expected: str) -> None:
+    """The first chat of the conversation completes."""
+    talk = await begin_talk(probe)
+    expect_id(probe, talk.opened, OPENED)
+    if talk.told is not None:
+        expect_completion(probe, talk.told, expected)
+
+
 async def hold_talk(probe: Probe) -> Talk:
     """The same conversation, in which the fact was asked for in a streamed chat that told the second, once a run."""
 
@@ -97,9 +110,10 @@ async def hold_talk(probe: Probe) -> Talk:
         conversation, told, (first, second) = talk.opened.id, talk.told, talk.facts
         if conversation is None or told is None or not _goes_on(told, conversation):
             return talk, talk.exchanges
-        more = f"{QUESTION} Remember this as well: the name of the pilot is {second}."
-        tells = chat_in(probe, conversation, more, stream=True)
-        as_most = requests.with_fields(tells, {"stream_options": {"include_usage": True}})
+        more = f"{QUESTION} Remember this as well: the name of the pilot is"
+        tells = chat_in(probe, conversation, f"{more} {second}.", stream=True)
+        in_letters = chat_in(probe, conversation, f"{more} {in_stored_letters(second)}.", stream=True)
+        as_most = requests.with_fields(in_letters, {"stream_options": {"include_usage": True}})
         streamed, apart = await ask_for(probe, as_most, first), None
         if not streamed.knows:
             with_usage, streamed = streamed, await ask_for(probe, tells, first)
@@ -111,6 +125,14 @@ async def hold_talk(probe: Probe) -> Talk:
         return talk, talk.exchanges
 
     return await probe.shared(("talk", probe.credential.name), make)
+
+
+def in_stored_letters(fact: str) -> str:
+    """The fact with letters of other scripts behind it: what stores a conversation may keep some letters alone.
+
+    None of them takes four bytes, at which a store may fail: that is asked for apart.
+    """
+    return f"{fact}/{LETTERS_OF_THREE_BYTES}"
 
 
 def _goes_on(told: Exchange, conversation: str) -> bool:
@@ -159,6 +181,8 @@ class Try:
     address: Address
     request: Request
     facts: tuple[str, ...]
+    beside: bool = False
+    """The conversation is named where nothing documents it: a tenant may take that, or refuse it, as it likes."""
 
 
 def tries_of(
@@ -181,6 +205,18 @@ def tries_of(
                 )
                 what = f"{how} by the key {stranger.name} in another key's conversation ({at})"
                 yield Try(what, at, at_address(request, probe.tenant, at), facts)
+    for stranger in () if probe.parameters.keys else strangers[:1]:
+        plain = requests.chat(
+            probe.tenant,
+            stranger.name,
+            words,
+            model=model_for(probe, stranger),
+            fields=dict.fromkeys(NAMED_IN_BODY, conversation),
+        )
+        url = f"{plain.url}?conversation_id={quote(conversation, safe='')}"
+        headers = (*plain.headers, ("X-Conversation-Id", conversation))
+        what = f"a chat by the key {stranger.name} that names another key's conversation in its body or address"
+        yield Try(what, Address.VERSIONED, replace(plain, url=url, headers=headers), facts, beside=True)
 
 
 def all_said(response: Response | None) -> str:

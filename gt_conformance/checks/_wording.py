@@ -214,6 +214,13 @@ def names_model_as_cause(response: Response) -> bool:
     return _SAYS_MODEL.search(extract_reason(response)[:_LONGEST_REFUSAL]) is not None
 
 
+NOW_AND_THEN = "outage:unsteady"
+LIST_DIFFERENTLY = "instances:list differently"
+EMBED_DIFFERENTLY = "instances:embed differently"
+ANSWER_DIFFERENTLY = "instances:answer differently"
+"""The causes of all that comes otherwise when the same request is sent again: instances differ, or one is broken."""
+
+
 def finding_of(check: str, cause: str, *, shared: bool = False) -> str:
     """The id of the finding of that cause: the check's own, or, where it is shared, that of all who meet the cause."""
     return name_finding(cause.partition(":")[0] if shared else check, cause)
@@ -472,6 +479,11 @@ def _is_error(body: Any) -> bool:
 def describe_failure(exchange: Exchange) -> str:
     """Why nothing came back, in a sentence's part."""
     return f"no answer: {exchange.detail}" if exchange.detail else "no answer"
+
+
+def describe_exchange(exchange: Exchange) -> str:
+    """What came, or why nothing did."""
+    return describe(exchange.response) if exchange.response is not None else describe_failure(exchange)
 
 
 def describe_error(error: schema.SchemaError) -> str:

@@ -37,6 +37,8 @@ ACCENTED = "café"
 """A word that shows what is done to text beyond ASCII."""
 LETTERS = f"{ACCENTED}-漢-ש-🚀-ok"
 """The same with Chinese, Hebrew and what takes four bytes in UTF-8."""
+LETTERS_OF_THREE_BYTES = f"{ACCENTED}-漢-ש-ok"
+"""The same without the emoji."""
 _SPOILT = re.compile(
     r"(?<![-\w])caf(?:(?![eéèêf]|\\['^`])|[eé]-\S{0,20}[?\ufffd\x80-\xff]\S{0,20}-ok\b)", re.IGNORECASE
 )
@@ -79,7 +81,9 @@ def escaped_in(text: str) -> str:
 
 def spoilt_in(text: str) -> str:
     """What an answer holds in place of the accented word, with what stands around it; empty where it is none."""
-    text = _as_meant(text).replace(LETTERS, " ")  # where it came as it is, whatever follows is none of it
+    text = _as_meant(text)
+    for whole in (LETTERS, LETTERS_OF_THREE_BYTES):  # where it came as it is, whatever follows is none of it
+        text = text.replace(whole, " ")
     found = _SPOILT.search(text)
     return text[max(0, found.start() - 10) : found.end() + 10] if found else ""
 

@@ -14,7 +14,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check, require_declared_name
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._resources import OPEN_ANEW, created_conversation
+from gt_conformance.checks._resources import OPEN_ANEW, conversation_named_by, created_conversation
 from gt_conformance.checks._words import is_miscopied, word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
@@ -499,7 +499,7 @@ async def name_published(probe: Probe) -> None:
 
     def unpublished_names(exchange: Exchange) -> list[tuple[Route, str]]:
         asked = exchange.request.fields.get("model")
-        key, conversation = exchange.request.key, dict(exchange.request.headers).get(CONVERSATION_HEADER)
+        key, conversation = exchange.request.key, conversation_named_by(exchange.request)
         # In another key's conversation it may be that key's name: who answers there at all is conversation.isolated's.
         own = names[key] if conversation is None or (key, conversation) in opened else known
         return [(route, name) for route, name in _named(exchange) if name not in own and name != asked]

@@ -50,7 +50,14 @@ from gt_conformance.checks._surfaces import (
     surface_of,
 )
 from gt_conformance.checks._ways_in import disguised_listing
-from gt_conformance.checks._wording import describe, describe_error, describe_failure, extract_reason, lets_in
+from gt_conformance.checks._wording import (
+    describe,
+    describe_error,
+    describe_exchange,
+    describe_failure,
+    extract_reason,
+    lets_in,
+)
 from gt_conformance.checks.names import longer_name, published_names
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
@@ -388,7 +395,7 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     response = exchange.response
     if response is None or not response.succeeded:
         refused = response is not None and response.refused
-        text = f"{what} should be refused with a 4xx, since it is not a GT surface: {_found(exchange)}"
+        text = f"{what} should be refused with a 4xx, since it is not a GT surface: {describe_exchange(exchange)}"
         probe.should(refused, text, exchange)
         return
     try:
@@ -402,10 +409,6 @@ def _expect_apart(probe: Probe, exchange: Exchange, what: str, places: tuple[str
     if probe.must(not named, expected, f"HTTP {response.status} with {', '.join(named)}", exchange):
         answered = f"{what} is answered {response.status}, though it is not a GT surface: a 4xx tells users"
         probe.advise(answered, exchange)
-
-
-def _found(exchange: Exchange) -> str:
-    return describe(exchange.response) if exchange.response is not None else describe_failure(exchange)
 
 
 def _where_responses(context: Context) -> Iterable[Parameters]:
@@ -430,7 +433,8 @@ async def responses_refused(probe: Probe) -> None:
     response = exchange.response
     if response is None or not response.succeeded:
         refused = response is not None and response.refused
-        probe.should(refused, f"POST /v1/responses should be refused with a 4xx: {_found(exchange)}", exchange)
+        text = f"POST /v1/responses should be refused with a 4xx: {describe_exchange(exchange)}"
+        probe.should(refused, text, exchange)
         return
     try:
         body = response.json()
@@ -605,7 +609,7 @@ async def _judge_shapes(
     for case, exchange in zip(odd, exchanges[len(plain) :], strict=True):
         response = response_if_any(probe, exchange, case)
         refused = response is None or response.refused
-        probe.should(refused, f"{case} should be refused with a 4xx: {_found(exchange)}", exchange)
+        probe.should(refused, f"{case} should be refused with a 4xx: {describe_exchange(exchange)}", exchange)
 
 
 def _odd_request(probe: Probe, body: Mapping[str, Any]) -> Request:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from gt_conformance.checks import _requests as requests
@@ -418,6 +419,8 @@ def _expect_code(probe: Probe, exchange: Exchange) -> None:
     response = probe.answer(exchange, expected)
     if response.refused and _FILTER.search(response.text[:_LONGEST_REFUSAL]):
         probe.advise(f"a content filter refuses text with source code: {describe(response)}", exchange)
+    elif response.status == HTTPStatus.UNAUTHORIZED:
+        probe.fail_answer(expected, exchange, response)  # what looks at the text does not ask for a key
     elif not is_accepted(response):
         remedy = "Have every firewall before the tenant pass prompts on, whatever they hold: code is not an attack."
         if response.status >= _CRASHED:

@@ -149,20 +149,36 @@ def _raw_chat(probe: Probe, name: str, **fields: Any) -> Request:
 
 
 async def _expect_raw_elsewhere(probe: Probe, name: str) -> None:
-    """What completes in one piece completes in a stream, and where clients call, if it does with an alias."""
-    streamed = await ask_again(probe, _raw_chat(probe, name, stream=True))
+    """What completes in one piece completes in a stream, and where clients call, if it does with an alias.
+
+    Both are asked at once, as most clients do; apart where that is not answered.
+    """
+    both = at_address(_raw_chat(probe, name, stream=True), probe.tenant, Address.UNVERSIONED)
+    streamed = await ask_again(probe, both)
+    if not is_answered(streamed.response):
+        streamed = await ask_again(probe, _raw_chat(probe, name, stream=True))
+        if is_answered(streamed.response):
+            await _expect_raw_unversioned(probe, name)
     if not is_answered(streamed.response):
         await probe.require_like("chat.streams", conforming=True)
         _fail_raw(probe, streamed, f"a streamed chat with the raw model {name} completes")
     else:
         await _expect_published(probe, dict.fromkeys(_models_streamed(probe, streamed), streamed))
-    asked = (plain_chat(probe), _raw_chat(probe, name))
-    plain, raw = (at_address(request, probe.tenant, Address.UNVERSIONED) for request in asked)
-    if is_answered((await ask_again(probe, plain)).response):  # else base_url.joins finds out what comes there
+
+
+async def _expect_raw_unversioned(probe: Probe, name: str) -> None:
+    """The un-versioned address takes the raw model in plain chats and in streams where it takes an alias so."""
+    for fields in ({}, {"stream": True}):
+        asked = (_raw_chat(probe, name, **fields), plain_chat(probe, fields=fields))
+        raw, plain = (at_address(request, probe.tenant, Address.UNVERSIONED) for request in asked)
         elsewhere = await ask_again(probe, raw)
-        if not is_answered(elsewhere.response):
-            what = f"a chat with the raw model {name} completes at {elsewhere.request.path}, as one with an alias does"
+        if is_answered(elsewhere.response):
+            continue
+        if is_answered((await ask_again(probe, plain)).response):  # else base_url.joins finds out what comes there
+            how = "a streamed chat" if fields else "a chat"
+            what = f"{how} with the raw model {name} completes at {elsewhere.request.path}, as one with an alias does"
             _fail_raw(probe, elsewhere, what)
+        return
 
 
 def _fail_raw(probe: Probe, exchange: Exchange, expected: str) -> None:

@@ -80,7 +80,9 @@ _SEVERAL = (_OTHER_TOOL, TOOL)
 """The tool that is to be called is the last of them."""
 _TOOL_NAME = TOOL["function"]["name"]
 _REQUIRED = TOOL["function"]["parameters"]["required"]
-QUESTION = "What is the weather in Oslo now, and which station reports it? Use the tool."
+_CITY = "Łódź"
+"""Two of its letters are beyond Latin-1, one is within: models write it so, or as Lodz."""
+QUESTION = f"What is the weather in {_CITY} now, and which station reports it? Use the tool."
 _DEGREES = 4
 
 
@@ -101,9 +103,9 @@ def _called_before(question: str, *cities: str, first: int = 1, text: str | None
     ]
 
 
-CALL_MESSAGES = _called_before(QUESTION, "Oslo", "Bergen")
+CALL_MESSAGES = _called_before(QUESTION, _CITY, "Bergen")
 """Two calls at once, as models make them, each with its result."""
-EMPTY_CALL_MESSAGES = _called_before(QUESTION, "Oslo", first=3, text="")
+EMPTY_CALL_MESSAGES = _called_before(QUESTION, _CITY, first=3, text="")
 """A call beside an empty text, as the Vercel AI SDK sends it back; others send none."""
 EARLIER_CALLS = [
     *_called_before("How is the sky in Lima, and in Quito?", "Lima", "Quito"),
@@ -117,6 +119,9 @@ _CALL_TRIES = 5
 """So often a way of asking never calls, and the other each time, before that is no chance: some models write half of
 their calls as text."""
 _WHOLE = "a whole stream of chat completion chunks, without an error inside"
+_STREAM_WITH_TOOLS = (
+    "Have the tenant, and every proxy before it, stream the answers to requests with tools as it streams others."
+)
 
 
 def _where_tools(context: Context) -> Iterator[Parameters]:
@@ -284,11 +289,24 @@ class Called:
         return None
 
     @property
+    def spoilt(self) -> tuple[str, str] | None:
+        """That letters of the city came as others, where a call has no flaw."""
+        for arguments in (call["function"]["arguments"] for call in self.calls if self.flaw is None):
+            city = parse_json(arguments).get(_REQUIRED[0])
+            if isinstance(city, str) and _SPOILT_CITY.search(city):
+                return f"a tool call's arguments hold {_CITY} as it was asked for", shortened(repr(arguments), 100)
+        return None
+
+    @property
     def is_sound(self) -> bool:
-        """Whether there are calls, with neither flaw nor lack."""
-        return bool(self.calls) and self.flaw is None and self.lack is None
+        """Whether there are calls, with neither flaw nor lack, and no letters that became others."""
+        return bool(self.calls) and self.flaw is None and self.lack is None and self.spoilt is None
 
 
+_SPOILT_CITY = re.compile(r"[?\ufffd]|[ÃÅ][\x80-\xbf]|^\W*(?:ód|d)\b", re.IGNORECASE)
+"""What becomes of the city on a way that loses letters, or takes UTF-8 for Latin-1."""
+_LETTERS_IN_CALLS = "Have the tenant, and every proxy before it, read and write the arguments of tool calls as UTF-8."
+_LETTERS_LOST = "tools:letters"
 _Ask = Callable[[int], Awaitable[Called | None]]
 """Has the model called once more, or in another way: the number tells the askings apart. None where no call came."""
 
@@ -299,7 +317,8 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
     What is wrong here whenever it is asked for, and right each time when the same model calls in the other way (whole
     or streamed), the tenant makes wrong; else the model writes it so. What the model leaves out is advised.
     """
-    flaw, alias = called.flaw or called.lack, probe.model(Modality.CHAT)
+    _expect_own_ids(probe, called)
+    flaw, alias = called.flaw or called.lack or called.spoilt, probe.model(Modality.CHAT)
     if flaw is None:
         return called
     if called.cut and called.flaw:
@@ -318,8 +337,14 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
         remedy = "Have the tenant pass tool calls on as the model writes them, with all of their arguments."
         if called.goes_on:
             _fail_after_done(probe, called.exchange, *flaw)
+        elif called.spoilt is not None:
+            probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=_LETTERS_LOST)
         else:
             probe.fail(*flaw, called.exchange, remedy=remedy)
+        raise StopCheck
+    if called.spoilt is not None:  # the model writes texts with such letters: what it writes here is as good
+        await probe.require_like("chat.roles", conforming=True)
+        probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=_LETTERS_LOST)
         raise StopCheck
     if called.flaw is None:
         probe.advise(f"the model leaves out what a tool requires: {flaw[0]}; found {flaw[1]}", called.exchange)
@@ -399,6 +424,21 @@ def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
         {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
         *({"role": "tool", "tool_call_id": call["id"], "content": result} for call in called.calls),
     ]
+
+
+def _expect_own_ids(probe: Probe, called: Called) -> None:
+    """Of several calls at once no two that differ have one id: nothing would match their results with them."""
+    functions: dict[str, Mapping[str, Any]] = {}
+    for call in called.calls:
+        if functions.setdefault(call["id"], call["function"]) != call["function"]:
+            probe.fail(
+                "each of several tool calls has an id of its own, by which its result names it",
+                f"two different calls have the id {shortened(repr(call['id']), 60)}",
+                called.exchange,
+                remedy="Have the tenant, or the server of the model, give each tool call an id that no other has.",
+                cause="tools:one id",
+            )
+            raise StopCheck
 
 
 # -- calls that come in pieces
@@ -565,7 +605,12 @@ def join_turn(stream: Stream) -> Turn:
 
 
 def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
-    stream = read_stream(whole_stream(probe, exchange, _WHOLE))
+    response = whole_stream(probe, exchange, _WHOLE)
+    if response.media_type == "application/json":
+        found = f"HTTP {response.status} ({response.media_type}): the answer in one piece"
+        probe.fail(_WHOLE, found, exchange, remedy=_STREAM_WITH_TOOLS, cause="chat:whole with tools")
+        raise StopCheck
+    stream = read_stream(response)
     for chunk in stream.chunks:
         if inside := error_inside(chunk):
             probe.fail(_WHOLE, f"an error inside the stream: {shortened(str(inside), 160)}", exchange)

@@ -1,7 +1,7 @@
 """What one client does beyond plain requests: the address it builds, its size, its discovery of the server."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
@@ -32,10 +32,13 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
-from gt_conformance.checks._surfaces import Address, at_path, base_path, hole, surface_of, try_all
+from gt_conformance.checks._surfaces import AUTHENTICATE, Address, at_path, base_path, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import (
+    ANSWER_DIFFERENTLY,
     BEYOND_CONTEXT,
+    EMBED_DIFFERENTLY,
+    NOW_AND_THEN,
     describe,
     describe_failure,
     explain_html_page,
@@ -56,8 +59,14 @@ UNROUTED = "base_url:un-versioned paths"
 """The cause of all that fails because clients join their routes to a base URL without a version."""
 _QUICK_MS = 2_000
 _SAME_VECTOR = 0.99
+_AGAIN = 2
+_OTHER_FORM = "another form: encoding_format does not arrive"
 _EVENTS = "text/event-stream"
 _FILLER = "Follow the conventions of the project and keep answers short. "
+
+
+_Twin = tuple[Request, Response]
+"""A request at one of two addresses, and what it was answered there."""
 
 
 def _loads(context: Context) -> Iterator[Parameters]:
@@ -121,6 +130,8 @@ async def _is_answered(probe: Probe, exchange: Exchange, response: Response, exp
         fail_type(probe, exchange, f"{expected} and streams", response.media_type or "no content type")
         return False
     if probe.parameters.stream and response.media_type != _EVENTS:
+        if exchange.request.fields.get("tools"):  # that streams with tools come whole is the finding there
+            await probe.require_like("chat.streamed_tools", conforming=True)
         remedy = (
             "Have the tenant, and every proxy before it, stream the answers to large requests as those to small ones."
         )
@@ -198,7 +209,7 @@ def _filler(length: int) -> str:
     source="GT API overview, Start Here; "
     "GT client runbooks (hermes); "
     "measured client requests (facts of each runbook's wire profile)",
-    clauses=("R1", "R6"),
+    clauses=("R1", "R6", "M7"),
     acts=Actor.TENANT,
     severity=Severity.LOW,
     rows=native(Route.CHAT, parameters=_discoveries),
@@ -231,6 +242,7 @@ async def discovery(probe: Probe) -> None:
             unrefused.setdefault(response.status, (f"{what} gives {describe(response)}", exchange))
         if exchange.elapsed_ms > _QUICK_MS:
             slow.append((what, exchange))
+    await _expect_nothing_listed(probe, exchanges)
     for found, exchange in unrefused.values():
         probe.advise(f"paths that do not exist should be refused with a 4xx: {found}", exchange)
     if slow:
@@ -238,6 +250,39 @@ async def discovery(probe: Probe) -> None:
         took = f"{exchange.elapsed_ms / 1000:.1f} s"
         probe.advise(f"paths that do not exist should be refused within two seconds: {what} took {took}", exchange)
     await expect_listing(probe, "the key works after the client's discovery", again=1)
+
+
+async def _expect_nothing_listed(probe: Probe, answered: Sequence[Exchange]) -> None:
+    """What names published names to the key, at a path of another server, does not do so without a key."""
+    published = {name for key in probe.tenant.live_credentials for name in key.models or ()}
+    naming = (one for one in answered if one.request.key and published.intersection(_texts_in(one.response)))
+    exchange = next(naming, None)
+    if exchange is None or await _open_to_nobody(probe) is not None:
+        return
+    alone = await probe.send(requests.present(exchange.request, Presentation.NONE, None))
+    names = sorted(published.intersection(_texts_in(alone.response)))
+    if names:
+        probe.fail(
+            "nothing is listed without a valid key",
+            f"{join_some(names)} at {exchange.request.method} {exchange.request.path} without a key",
+            alone,
+            remedy=AUTHENTICATE,
+            cause="boundary:names at other paths",
+            severity=Severity.CRITICAL,
+        )
+
+
+def _texts_in(response: Response | None) -> Iterator[str]:
+    """Every text in the JSON of a success, wherever it stands."""
+    try:
+        rest: list[Any] = [response.json()] if response is not None and response.succeeded else []
+    except NotJson:
+        rest = []
+    while rest:
+        value = rest.pop()
+        if isinstance(value, str):
+            yield value
+        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 async def _open_to_nobody(probe: Probe) -> str | None:
@@ -362,6 +407,7 @@ async def joins(probe: Probe) -> None:
             else names and names.isdisjoint(known) and request.fields.get("model") in known
         )
         await _require_list(probe, needed=bool(differ) and route is Route.MODELS)
+        twins = ((elsewhere, here), (request, there))
         expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
         probe.must(
             not differ,
@@ -372,18 +418,21 @@ async def joins(probe: Probe) -> None:
             cause=_cause_of_names(probe, route, names, known),
         )
         if route is Route.EMBEDDINGS:
-            _expect_vectors(probe, exchange, there, request.path)
+            await _expect_vectors(probe, exchange, there, twins)
         if route is Route.CHAT and _completes(here):
             await _expect_text(probe, elsewhere, there)
         holds, what = _HOLDS.get(route, (None, ""))
-        if holds is not None and holds(there):
-            probe.must(
-                holds(here),
+        if holds is not None and holds(there) and not holds(here):
+            comes = await _changes(probe, twins, lambda one, other: holds(one) is holds(other))
+            probe.fail(
                 f"{elsewhere.path} gives {what}, as {request.path} does",
                 f"HTTP {here.status} without {what}",
                 exchange,
-                remedy="Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
-                cause="base_url:nothing in it",
+                remedy=f"Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
+                f"the same request gets {what} at one time and none at another."
+                if comes
+                else "Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
+                cause=NOW_AND_THEN if comes else "base_url:nothing in it",
             )
 
 
@@ -504,32 +553,56 @@ async def _as_sdks_embed(probe: Probe, request: Request) -> Request:
     return request
 
 
-def _expect_vectors(probe: Probe, exchange: Exchange, there: Response, versioned: str) -> None:
+async def _changes(probe: Probe, twins: Iterable[_Twin], is_same: Callable[[Response, Response], bool]) -> bool:
+    """Whether one of these requests, each with what it was answered, gets another answer when it comes again.
+
+    Then it is no address that differs from the other, but one time from another, at whichever address.
+    """
+    for request, response in twins:
+        for number in range(_AGAIN):  # at once, one after the other: by turns, each might meet an instance of its own
+            again = (await probe.send(request, again=number)).response
+            if again is not None and again.succeeded and not is_same(response, again):
+                return True
+    return False
+
+
+async def _expect_vectors(probe: Probe, exchange: Exchange, there: Response, twins: Sequence[_Twin]) -> None:
     """The vectors are those of the versioned address, as many and in the same form.
 
     Where that one gives equal texts different vectors, as here the first and the last are, nothing can be compared.
     """
     known, found = _vectors_in(there), _vectors_in(exchange.response)
-    if not known or known == found or not _is_alike(known[0], known[-1], NEAR):
+    how = _difference(known, found)
+    if not how:
         return
+    versioned = twins[-1][0].path
+    cause, remedy = (
+        "base_url:other vectors",
+        "Have the tenant serve both addresses by one model, and pass the whole request on at both.",
+    )
+    if await _changes(probe, twins, lambda one, other: not _difference(_vectors_in(one), _vectors_in(other))):
+        cause = ANSWER_DIFFERENTLY if how == _OTHER_FORM else EMBED_DIFFERENTLY
+        remedy = (
+            "Have every instance of the tenant behind its load balancer answer alike: the same request to "
+            f"{Route.EMBEDDINGS.path} gets other vectors, or vectors in another form, when it comes again."
+        )
+    expected = f"{exchange.request.path} gives the vectors that {versioned} gives, in their form"
+    probe.fail(expected, how, exchange, remedy=remedy, cause=cause)
+
+
+def _difference(known: list[Any], found: list[Any]) -> str:
+    """How the vectors that were found differ from those that are known; empty where they do not, or nobody can say."""
+    if not known or known == found or not _is_alike(known[0], known[-1], NEAR):
+        return ""
     least = NEAR  # how far apart two vectors of one text are by this model, is not known of a single one
     if len(known) > 1:
         least = least_cosine(requests.floats(known[0]), requests.floats(known[-1]), _SAME_VECTOR)
     if len(found) != len(known):
-        how = f"{len(found)} for {len(known)} texts"
-    elif [type(one) for one in found] != [type(one) for one in known]:
-        how = "another form: encoding_format does not arrive"
-    else:
-        alike = (_is_alike(one, other, least) for one, other in zip(found, known, strict=True))
-        how = "" if all(alike) else "other vectors for the same texts"
-    if how:
-        probe.fail(
-            f"{exchange.request.path} gives the vectors that {versioned} gives, in their form",
-            how,
-            exchange,
-            remedy="Have the tenant serve both addresses by one model, and pass the whole request on at both.",
-            cause="base_url:other vectors",
-        )
+        return f"{len(found)} for {len(known)} texts"
+    if [type(one) for one in found] != [type(one) for one in known]:
+        return _OTHER_FORM
+    alike = (_is_alike(one, other, least) for one, other in zip(found, known, strict=True))
+    return "" if all(alike) else "other vectors for the same texts"
 
 
 def _vectors_in(response: Response | None) -> list[Any]:

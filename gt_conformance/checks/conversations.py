@@ -1,6 +1,5 @@
 """Conversations: opened, and carried on in plain and streamed chats."""
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,18 +20,15 @@ from gt_conformance.checks._capability import (
     names_fact,
     remark_late,
     require_ability,
+    require_no_echo,
     said_in,
 )
 from gt_conformance.checks._check import (
-    ADD_INFERENCE_KEY,
-    SEVERAL_KEYS,
     Items,
     Parameters,
     RunbookKey,
-    cannot_reach,
     check,
     gt_extension,
-    require_declared_name,
 )
 from gt_conformance.checks._completion import (
     EMPTY_STREAM,
@@ -40,16 +36,14 @@ from gt_conformance.checks._completion import (
     PASS_ON_WHOLE,
     block_unfinished,
     expect_completion,
+    expect_unspoilt,
     plain_chat,
     text_in,
 )
-from gt_conformance.checks._declared import require_opener
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     OPENED,
-    conversation_id_in,
     expect_id,
-    id_in_header,
     open_conversation,
     upload_file,
 )
@@ -57,22 +51,20 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
-from gt_conformance.checks._talk import Talk, all_said, ask_last, begin_talk, chat_in, hold_talk
+from gt_conformance.checks._talk import Talk, all_said, ask_last, chat_in, expect_told, hold_talk, in_stored_letters
 from gt_conformance.checks._wording import (
     HEADER_LOST,
     KEEP_HEADER,
-    cause_of_answer,
     describe,
-    describe_failure,
-    explain_answer,
+    describe_exchange,
     is_header_lost,
 )
+from gt_conformance.checks._words import spoilt_in
 from gt_conformance.checks.chat_tools import TOOL
-from gt_conformance.checks.names import require_published
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.together import both, together
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Fact, Modality, RemarkKind, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, RemarkKind, Route, Severity
 
 _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
@@ -86,76 +78,8 @@ _EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
 
 A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
 """
+_STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
 _OK = "Reply with the word ok."
-_FAILS = 500
-
-
-@check(
-    "conversation.create",
-    claim="A conversation can be opened, and a chat carries it on.",
-    remedy="Use a key with purpose conversation that is allowed the model, linked to an inference and an upload key.",
-    source="GT API reference, Create a GT conversation; GT API keys and access, Key purposes",
-    clauses=("V1", "V2", "V3", "V4", "K3"),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    opens=Route.CONVERSATION_FILES,
-    rows=gt_extension(Route.CONVERSATION_FILES),
-    shows=(Fact.CONVERSATION_KEY,),
-    creates=True,
-)
-async def create(probe: Probe) -> None:
-    """2xx and an id, in X-GT-Conversation-Id or in the body, without a title as well; a following chat accepts it."""
-    opened = await open_conversation(probe, probe.credential)
-    if probe.parameters.minimal:
-        await require_published(probe, opened.exchange, Modality.CHAT)
-        await require_opener(probe, opened.exchange)
-    expect_id(probe, opened, OPENED)
-    if probe.parameters.minimal:
-        return
-    probe.should(
-        id_in_header(opened.exchange.response),
-        f"a new conversation's id is in the body alone: {CONVERSATION_HEADER} should carry it, as documented",
-        opened.exchange,
-    )
-    await together((_expect_untitled(probe), _expect_carried_on(probe)))
-
-
-async def _expect_untitled(probe: Probe) -> None:
-    """No page asks for a title."""
-    untitled = await open_conversation(probe, probe.credential, titled=False)
-    response = untitled.exchange.response
-    expected = f"{OPENED}, without a title as well"
-    if response is not None and response.status >= _FAILS:
-        remedy, cause = explain_answer(untitled.exchange, response), cause_of_answer(untitled.exchange)
-        probe.fail(expected, describe(response), untitled.exchange, remedy=remedy, cause=cause)
-        return
-    probe.must(
-        untitled.id is not None,
-        expected,
-        _describe(untitled.exchange),
-        untitled.exchange,
-        remedy="Have the tenant open conversations without a title: model is all that it may ask for.",
-    )
-
-
-async def _expect_carried_on(probe: Probe) -> None:
-    """Where chat fails without a conversation as well, that says nothing of the id."""
-    await probe.require_route(Route.CHAT)
-    await _expect_told(probe, "a chat with the new X-GT-Conversation-Id completes")
-    for early in (await begin_talk(probe)).early[:1]:
-        status = early.response.status if early.response is not None else 0
-        probe.advise(f"a new conversation is not there at once: its first chat gets {status}", early)
-
-
-# -- carried on
-
-
-async def _expect_told(probe: Probe, expected: str) -> None:
-    """The first chat of the conversation completes."""
-    talk = await begin_talk(probe)
-    expect_id(probe, talk.opened, OPENED)
-    if talk.told is not None:
-        expect_completion(probe, talk.told, expected)
 
 
 @check(
@@ -181,7 +105,7 @@ async def continuity(probe: Probe) -> None:
     some runbooks leaves out ids that no conversation has: these are no concern of a client that works.
     """
     await probe.require_route(Route.CHAT)
-    await _expect_told(probe, "the first chat of the conversation completes")
+    await expect_told(probe, "the first chat of the conversation completes")
     await together((hold_talk(probe), _say_elsewhere(probe)))
     talk = await hold_talk(probe)
     conversation = expect_id(probe, talk.opened, OPENED)
@@ -374,6 +298,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         remark_late(probe, "recalled the fact", plain.attempt, plain.exchange)
     elif talk.recalls:  # then streamed chats do: what they told may be missing, or plain chats read nothing
         again = await ask_for(probe, chat_in(probe, conversation, QUESTION), first)
+        if not again.knows:
+            require_no_echo(probe, again.exchange)
         fact = f"what a streamed one said ({second})" if again.knows else f"the code word ({first})"
         remedy = _STORE_STREAMS if again.knows else None
         probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
@@ -382,6 +308,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         remedy, cause = (KEEP_HEADER, HEADER_LOST) if await _is_header_lost(probe) else (None, "")
         found = f"{TRIES} answers without it"
         probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
+    if plain.knows:
+        await _expect_letters_kept(probe, plain.exchange, second)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
 
@@ -419,12 +347,33 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
             "a chat of the conversation takes letters beyond ASCII, emoji too, as one without the header does",
             f"{describe(exchange.response)}; the same chat without such letters is answered",
             exchange,
-            remedy="Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL).",
+            remedy=_STORE_IN_UTF_8,
             cause="conversation:letters",
         )
     elif taken[1] and there.response is not None and there.response.refused:
         await _expect_plain_taken(probe, there)
     return all(taken)
+
+
+async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> None:
+    """Letters that the conversation was told come back as they were, where they do so in a chat without it.
+
+    A model may leave them out: only what stands in their place shows that they are lost.
+    """
+    if not (found := spoilt_in(said_in(exchange.response))):
+        return
+    told = f"The name of the pilot is {in_stored_letters(fact)}. {_SECOND_QUESTION}"
+    outside = await ask_again(probe, _as_clients_ask(probe, question=told))
+    if spoilt_in(said := said_in(outside.response)):
+        expect_unspoilt(probe, outside, said)
+    elif names_fact(said, fact):
+        probe.fail(
+            "letters beyond ASCII come back from a conversation as they were sent to it",
+            f"an accented word came as {found!r}, and as it was sent in a chat without the conversation",
+            exchange,
+            remedy=_STORE_IN_UTF_8,
+            cause="conversation:letters",
+        )
 
 
 async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
@@ -547,6 +496,7 @@ async def _expect_messages_read(probe: Probe, talk: Talk) -> None:
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
         if asked.answered and not asked.knows:
+            require_no_echo(probe, asked.exchange)
             if kind == _STREAMED:
                 await probe.require_like("chat.streams", conforming=True)
             expected = f"{kind} without the header knows what an earlier message of it says ({fact})"
@@ -605,112 +555,10 @@ async def _expect_nothing_elsewhere(probe: Probe, talk: Talk) -> None:
             probe.fail(expected, found, exchange, remedy=_NAMED_ALONE, cause="named by another id")
             continue
         refused = exchange.response is not None and exchange.response.refused
-        text = f"{what} should be refused with a 4xx, or the client takes it for the stored one: {_describe(exchange)}"
+        came = describe_exchange(exchange)
+        text = f"{what} should be refused with a 4xx, or the client takes it for the stored one: {came}"
         probe.should(refused, text, exchange)
 
 
 _READ_EVERYWHERE = "Have the tenant read X-GT-Conversation-Id at the un-versioned paths too, which clients call."
 _NAMED_ALONE = "Have the tenant go on in the conversation that X-GT-Conversation-Id names exactly, and in no other."
-
-
-@check(
-    "conversation.on_request",
-    claim="A chat without X-GT-Conversation-Id opens no conversation.",
-    remedy="Have the tenant answer chats without X-GT-Conversation-Id without opening a conversation for them.",
-    source="GT API reference, Run a chat completion",
-    clauses=("C4",),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    tenant_wide=SEVERAL_KEYS,
-    whole_run=True,
-)
-async def on_request(probe: Probe) -> None:
-    """No answer of the whole run to a chat without the header names a conversation, plain or streamed, by any address.
-
-    An id in the body is tried: where a chat under it is taken, it is a conversation's. One that the run opened itself
-    was not opened by the chat.
-    """
-    answered = [one for one in probe.seen if _is_stateless_chat(one) and one.response and one.response.succeeded]
-    if not answered:
-        await _block_without_chats(probe)
-    opened = {_named_in(one.response) for one in probe.seen if one.request.path.endswith("/conversations")}
-    for exchange in answered:
-        named = id_in_header(exchange.response)
-        in_body = "" if named else _named_in(exchange.response)
-        if {named, in_body} & (opened - {""}):
-            continue
-        if in_body and not await _is_conversation(probe, exchange, in_body):
-            probe.advise(
-                "a chat without the header names a conversation in the body that cannot be carried on", exchange
-            )
-        elif named or in_body:
-            probe.note(exchange)
-            expected, found = "a chat without the header opens no conversation", shortened(named or in_body, 60)
-            probe.fail(expected, f"the answer names the conversation {found}", exchange)
-            return  # all the others are the same
-
-
-async def _block_without_chats(probe: Probe) -> None:
-    if cannot_reach(probe.tenant, Route.CHAT):
-        raise Blocked("no credential can serve this check", ADD_INFERENCE_KEY)
-    require_declared_name(probe.tenant)
-    live = {known.name: known for known in probe.tenant.live_credentials}  # a chat of a revoked key has to be refused
-    for key in dict.fromkeys(one.request.key for one in probe.seen if _is_stateless_chat(one)):
-        known = live.get(key or "")
-        if known is not None and known.may(Route.CHAT) is not False:
-            await probe.require("chat.completes", known.name)  # why no chat is answered is its finding
-    raise Blocked("no chat without a conversation was answered in this run", "Select something that chats.")
-
-
-def _is_stateless_chat(exchange: Exchange) -> bool:
-    request = exchange.request
-    is_chat = request.method == "POST" and request.path.endswith(Route.CHAT.path.removeprefix("/v1"))
-    return is_chat and CONVERSATION_HEADER not in dict(request.headers)
-
-
-def _named_in(response: Response | None) -> str:
-    """The conversation that an answer names, in the header or in the body; empty where it names none.
-
-    The ``id`` of a completion is its own.
-    """
-    named = id_in_header(response)
-    if named or response is None or response.media_type == "text/event-stream":
-        return named
-    try:
-        body = response.json()
-    except NotJson:
-        return ""
-    if isinstance(body, dict) and "choices" in body:
-        body = {name: body[name] for name in ("conversation_id", "conversation") if name in body}
-    return conversation_id_in(body) or ""
-
-
-async def _is_conversation(probe: Probe, exchange: Exchange, named: str) -> bool:
-    headers = (*exchange.request.headers, (CONVERSATION_HEADER, named))
-    carried_on = await probe.send(replace(exchange.request, headers=headers))
-    return carried_on.response is not None and carried_on.response.succeeded
-
-
-@check(
-    "conversation.same_key",
-    claim="One key opens a conversation, chats in it and uploads to it.",
-    remedy="Link the conversation key to an inference key and an upload key that allows conversation uploads.",
-    source="GT API keys and access, Key purposes",
-    clauses=("K3", "K5"),
-    acts=Actor.TENANT,
-    severity=Severity.HIGH,
-    rests_on=("conversation.create",),
-    items=Items(RunbookKey(Route.CONVERSATION_FILES)),
-    creates=True,
-)
-async def same_key(probe: Probe) -> None:
-    """The same credential creates, chats and uploads."""
-    await probe.require_route(Route.CHAT)
-    await _expect_told(probe, "the key that opened the conversation chats in it")
-    made = await upload_file(probe, probe.credential, Route.CONVERSATION_FILES)
-    expect_id(probe, made, "the key that opened the conversation uploads to it: 2xx and a file id")
-
-
-def _describe(exchange: Exchange) -> str:
-    """What came."""
-    return describe(exchange.response) if exchange.response is not None else describe_failure(exchange)

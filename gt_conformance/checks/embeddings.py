@@ -528,15 +528,19 @@ def many(probe: Probe, encoding_format: str) -> Request:
 
 
 def _many_texts(run_id: str, key: str) -> list[str]:
-    """Short ones, two that begin alike, one with letters beyond ASCII twice, what becomes of it, the first again.
+    """Short ones, one of a single word; two that begin alike; one with letters beyond ASCII twice, what becomes of it.
 
-    The first is embedded by itself as well.
+    The first is there again at the end. It is embedded by itself as well.
     """
     short = [f"The {look} {thing} of the handbook." for look, thing in product(_LOOKS, _THINGS)][1:_SHORT]
     short.insert(0, requests.TEXTS[0])
-    return [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]
+    texts = [mark(text, run_id, key) for text in (*short, *_BEGIN_ALIKE, _LETTERS, _LETTERS, *_SPOILT, short[0])]
+    texts[1] = _WORD
+    return texts
 
 
+_WORD = "ping"
+"""The shortest text: what Dify embeds to try a model, and as short as what many a chunk of a document holds."""
 _LOOKS = ("red", "quiet", "wooden", "narrow", "heavy", "bright", "round", "frozen", "hollow", "striped")
 _THINGS = ("door", "bridge", "lamp", "kettle", "ladder", "violin", "garden", "compass", "pillow", "engine")
 """Words, since there are models to which any number is the same."""

@@ -38,6 +38,7 @@ from gt_conformance.checks._resources import (
     find_foreign_conversation,
     find_foreign_conversation_file,
     is_unknown,
+    open_conversation,
     state_in,
     unrelated_keys,
     upload_file,
@@ -57,7 +58,7 @@ from gt_conformance.checks._surfaces import (
     surface_of,
     try_or_block,
 )
-from gt_conformance.checks._uploads import Kind
+from gt_conformance.checks._uploads import Kind, Statement
 from gt_conformance.checks._wording import describe, lets_in
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.knowledge import (
@@ -164,12 +165,21 @@ async def _expect_nothing_stored(probe: Probe, owner: Credential, conversation: 
     )
     what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
     remedy = STORE_NOTHING
-    if own.id is not None and await is_told(asked_by, request, stated):
-        # The file that its own conversation took states the same: does every chat know that one?
-        outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
-        if await is_told(asked_by, replace(request, headers=outside), stated):
-            what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
+    is_known = own.id is not None and await is_told(asked_by, request, stated)
+    if is_known and await _is_told_elsewhere(asked_by, owner, request, stated):  # its own file states the same
+        what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
     await expect_unknown(asked_by, request, stated, what, remedy=remedy)
+
+
+async def _is_told_elsewhere(probe: Probe, owner: Credential, request: Request, stated: Statement) -> bool:
+    """Whether chats know it without a conversation, or in a later one, into which nobody tried to send a file."""
+    outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
+    if await is_told(probe, replace(request, headers=outside), stated):
+        return True
+    later = await open_conversation(probe, owner, titled=False)
+    if later.id is None or (CONVERSATION_HEADER, later.id) in request.headers:
+        return False
+    return await is_told(probe, replace(request, headers=(*outside, (CONVERSATION_HEADER, later.id))), stated)
 
 
 @check(

@@ -113,7 +113,7 @@ async def _expect_scopes(probe: Probe, linked: Sequence[Credential]) -> None:
 
 
 def _may_ask(probe: Probe, route: Route, *keys: Credential) -> bool:
-    return route.modality is not None and all(key.may_use(probe.model(route.modality)) for key in keys)
+    return route.modality is not None and all(probe.tenant.may_use(key, route.modality) for key in keys)
 
 
 async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exchange, other: Credential) -> None:

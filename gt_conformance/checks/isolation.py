@@ -21,6 +21,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
     OPENED,
+    READ_BY_OTHERS,
     expect_id,
 )
 from gt_conformance.checks._surfaces import (
@@ -68,7 +69,7 @@ _FAILS = 500
     rows=gt_extension(Route.CONVERSATION_FILES),
     tenant_wide=NarrowestKey(
         "that opens conversations and may chat",
-        lambda tenant, key: key.holds_conversations and key.may_use(tenant.model(Modality.CHAT)) is not False,
+        lambda tenant, key: key.holds_conversations and tenant.may_use(key, Modality.CHAT) is not False,
         "Add a live key with purpose conversation, linked to an inference and an upload key, to the tenant file.",
     ),
     by_surface=True,
@@ -149,6 +150,8 @@ def _tells(response: Response | None, facts: Iterable[str]) -> bool:
 
 async def _is_answered_without(probe: Probe, exchange: Exchange, tried: Try) -> bool:
     """Whether a stranger's chat in the conversation was answered at all; that it tells the code word is a violation."""
+    if tried.beside and not (exchange.response is not None and exchange.response.succeeded):
+        return False
     response = probe.answer_or_refusal(exchange, f"{tried.what} is refused, or knows nothing of it")
     if not response.succeeded:
         is_absent = response.status in ABSENT or is_redirect(response)
@@ -160,7 +163,7 @@ async def _is_answered_without(probe: Probe, exchange: Exchange, tried: Try) -> 
     told = _tells(response, tried.facts)
     expected = f"{tried.what} does not know what was said there"
     found = "it tells the code word of the conversation"
-    probe.must(not told, expected, found, exchange, cause="conversation:read by others")
+    probe.must(not told, expected, found, exchange, cause=READ_BY_OTHERS)
     return True
 
 

@@ -45,7 +45,7 @@ from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import both, together
-from gt_conformance.vocabulary import Actor, Purpose, Route, Severity
+from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
 
 _PRESENTED = {
     Presentation.NONE: "without a key",
@@ -55,7 +55,7 @@ _MISREAD = {
     Presentation.WITHOUT_SCHEME: "with the key but no Bearer before it",
     Presentation.BASIC: "with the key as Basic authentication",
     Presentation.OTHER_SCHEME: "with the key after Token instead of Bearer",
-    Presentation.ELSEWHERE: "with the key in the query string and in x-api-key",
+    Presentation.ELSEWHERE: "with the key in the query string, in x-api-key and in the body",
     Presentation.MISSPELLED: "with a key of which only the first half is right",
     Presentation.ALTERED: "with a key of which only the first half and the end are right",
     Presentation.SHORTENED: "with a key that lacks its last character",
@@ -75,8 +75,9 @@ _LONGEST_REASON = 2_000
 _ELSEWHERE = {
     Presentation.QUERY: "with the key in the query string",
     Presentation.OTHER_HEADER: "with the key in x-api-key or a header like it",
+    Presentation.IN_BODY: "with the key in a field of the body",
 }
-"""Both are tried together, and apart where that let somebody in."""
+"""They are tried together, and apart where that let somebody in."""
 _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 """How a real key is presented wrongly where things are read and where they are sent; in other ways in a chat alone."""
 
@@ -97,21 +98,20 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
 async def required(probe: Probe) -> None:
     """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
 
-    No scheme, Basic, Token, the query string, a key that is not wholly right: refused at some. A real key is shown
-    wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers that
-    gateways trust, other spellings of a path, and cookies.
+    No scheme, Basic, Token, the query string, the body, a key that is not wholly right: refused at some. A real key is
+    shown wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers
+    that gateways trust, other spellings of a path, and cookies.
     """
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _where_unknown(probe, everywhere)
-    asked = [
-        (everywhere, None, Presentation.NONE),
-        (_streamed_instead(unknown, everywhere), None, Presentation.MADE_UP),
-    ]
+    made_up = _streamed_instead(unknown, everywhere)
+    asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
     if probe.tenant.other_tenant_key is not None:
-        asked.append((unknown, OTHER_TENANT, Presentation.BEARER))
+        of_others = [one for one in unknown if one[0].id in _OF_EACH_STORE]
+        asked.append((of_others, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
@@ -127,7 +127,9 @@ async def required(probe: Probe) -> None:
         await judge_all_dead(probe, found, how, ids)
     for ([(surface, at)], key, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         if presentation is Presentation.ELSEWHERE and tried.is_open:
-            apart = [(await try_all(probe, [(surface, at)], key, one, ids), how) for one, how in _ELSEWHERE.items()]
+            bodiless = not tried.exchange.request.body
+            ways = [item for item in _ELSEWHERE.items() if not (bodiless and item[0] is Presentation.IN_BODY)]
+            apart = [(await try_all(probe, [(surface, at)], key, one, ids), how) for one, how in ways]
             taken = [(one, how) for [one], how in apart if one.is_open]
             if await takes_any_other_header(probe):
                 taken = [(one, how) for one, how in taken if how != _ELSEWHERE[Presentation.OTHER_HEADER]]
@@ -179,10 +181,12 @@ def where_dead(probe: Probe, wanted: Sequence[Place], media: Container[str] = _S
     """Where keys are tried that worked once, of these places; all of them are tried without a key.
 
     By the un-versioned address it is every surface in its plain form, of media these: one dead key tries what another
-    does not. In a run of some runbooks, where the keys of others are no concern, it is the chat alone.
+    does not. In a run of some runbooks, where the keys of others are no concern, it is the chat alone; the model list,
+    where the tenant has no chat model.
     """
     if probe.parameters.keys:
-        return [(surface, at) for surface, at in wanted if surface.id == "chat"]
+        only = "chat" if probe.tenant.serves(Modality.CHAT) else "models"
+        return [(surface, at) for surface, at in wanted if surface.id == only]
     return [
         (surface, at)
         for surface, at in wanted
@@ -218,6 +222,8 @@ def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[P
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
+_OF_EACH_STORE = frozenset({"chat", "embeddings", "file_status"})
+"""Where a key of another tenant is tried: its tenant is looked at where keys, names and files are looked up."""
 
 
 def in_conversation(wanted: Sequence[Place]) -> list[Place]:

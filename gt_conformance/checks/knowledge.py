@@ -119,10 +119,14 @@ def _where_attached(context: Context) -> Iterable[Parameters]:
 
 def _asker(tenant: Tenant) -> Credential | None:
     """The narrowest key that is declared to chat and to reach the dataset."""
-    dataset, alias = tenant.dataset, tenant.model(Modality.CHAT)
+    dataset = tenant.dataset
     if dataset is None:
         return None
-    return narrowest_key(tenant, lambda key: key.may(Route.CHAT) and key.may_use(alias) and key.may_write(dataset))
+
+    def may_ask(key: Credential) -> object:
+        return key.may(Route.CHAT) and tenant.may_use(key, Modality.CHAT) and key.may_write(dataset)
+
+    return narrowest_key(tenant, may_ask)
 
 
 @check(

@@ -39,9 +39,11 @@ _TOLD_APART = (Route.CHAT, Route.EMBEDDINGS)
 _MOST_NAMES = 5
 _LONGEST_REASON = 2_000
 _COMPARE_RESOLVED = (
-    "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, "
-    "or with a space after it, passes by the allowlist."
+    "Have the tenant look for the name that it resolves on the key's allowlist: a name in other case, with a space "
+    "after it, or with a provider before it, passes by the allowlist."
 )
+_PROVIDER = "openai/"
+"""Before a name: gateways that have several providers (LiteLLM) take such a part off a name before they resolve it."""
 _LONGER = ":gt-conformance"
 """Behind a name that the key is allowed it makes one that nobody publishes, whether or not a colon ends names."""
 _COMPARE_ALL_OF_IT = (
@@ -428,12 +430,22 @@ async def unpublished_refused(probe: Probe) -> None:
         if name
     ]
     opening = [(surface, Address.VERSIONED) for surface in surfaces(probe.parameters.routes) if surface.route is None]
-    opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations, probe.parameters.keys)
+    opener = _opener_of_own_names(probe)
     if opening and opener is not None and not probe.tenant.read_only:
         asked.append((opening, opener, names[0]))
     await _refuse_names(probe, asked)
     if not probe.parameters.keys and opener is not None and opener.may(Route.CHAT) is not False:
         await _refuse_in_conversation(probe, opener, names[0])
+
+
+def _opener_of_own_names(probe: Probe) -> Credential | None:
+    """The key that opens conversations by an internal id: first one that may use the tenant's chat model.
+
+    What resolves an internal id may look for the alias behind it on the key's allowlist.
+    """
+    alias, only = probe.model(Modality.CHAT), probe.parameters.keys
+    own = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may_use(alias) is True, only)
+    return own or narrowest_key(probe.tenant, lambda key: key.holds_conversations, only)
 
 
 def longer_name(probe: Probe, key: Credential) -> str:
@@ -482,8 +494,10 @@ async def not_allowlisted_refused(probe: Probe) -> None:
         if route is Route.CHAT and not probe.parameters.keys:
             # Names that are written otherwise, where allowlists are compared exactly and names are resolved loosely.
             plain = _taking_names(probe, route, every=False)
-            asked += [(plain, key, name) for name in (foreign[0].upper(), f"{foreign[0]} ") if name not in published]
+            respelled = (foreign[0].upper(), f"{foreign[0]} ", f"{_PROVIDER}{foreign[0]}")
+            asked += [(plain, key, name) for name in respelled if name not in published]
     await _refuse_names(probe, asked)
+    _expect_none_listed(probe, published)
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
     if not probe.parameters.keys and opener is not None and foreign:
@@ -491,6 +505,35 @@ async def not_allowlisted_refused(probe: Probe) -> None:
         raw = [name for name in foreign if name in probe.tenant.raw_models and name != foreign[0]]
         for name in [foreign[0], *raw[:1]]:
             await _refuse_in_conversation(probe, opener, name)
+
+
+def _expect_none_listed(probe: Probe, published: AbstractSet[str]) -> None:
+    """No refusal of a name lists others that the key is not allowed. One may be any word; a list is none by chance."""
+    for exchange in [one for one in probe.seen if one.ref in probe.exchanges]:
+        request, response = exchange.request, exchange.response
+        key = probe.tenant.credentials.get(request.key or "")
+        if key is None or response is None or not response.refused:
+            continue
+        texts = [response.plain[:_LONGEST_REASON], *(value for _, value in response.headers)]
+        others = published - {str(request.fields.get("model")).strip().lower()}
+        held = sorted(name for name in others if any(holds_name(text, name, ()) for text in texts))
+        foreign = [name for name in held if key.may_use(name) is False and not _was_sent(exchange, name)]
+        if len(held) >= _A_LIST and foreign:
+            probe.fail(
+                "the refusal of a name tells the key no other names than its own",
+                f"{join_some(foreign)} in the refusal of {request.method} {request.path} to the key {key.name}",
+                exchange,
+                remedy=_REFUSE_WITHOUT_A_LIST,
+                cause="names:in refusals",
+                severity=Severity.HIGH,
+            )
+            return
+
+
+_A_LIST = 2
+_REFUSE_WITHOUT_A_LIST = (
+    "Have the tenant, and every gateway before it, refuse a name without listing those that other keys may use."
+)
 
 
 async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -> None:
@@ -634,9 +677,10 @@ _ANY_NAME = "names:any name works"
 _RESOLVE_NAMES = "Have the tenant resolve published names only, and check allowlists: it takes any name at all."
 
 
-def _is_respelled(name: str) -> bool:
-    """Whether it is a name in other case, or with a space after it."""
-    return name.endswith(" ") or name.isupper()
+def _is_respelled(probe: Probe, name: str) -> bool:
+    """Whether it is a published name of another key that is written otherwise: no key has it as it is."""
+    known = (key.models or frozenset() for key in probe.tenant.live_credentials)
+    return probe.check.id == "names.not_allowlisted_refused" and not any(name in names for names in known)
 
 
 async def _takes_any_name(probe: Probe, key: Credential) -> bool:
@@ -672,7 +716,7 @@ async def _refuse_names(
         is_versioned = (name, key.name) in open_versioned
         is_published = probe.check.id == "names.not_allowlisted_refused"
         takes_any = is_open and key.may(Route.CHAT) is not False and await _takes_any_name(probe, key)
-        if takes_any and _is_respelled(name):
+        if takes_any and _is_respelled(probe, name):
             continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):
             continue
@@ -682,7 +726,7 @@ async def _refuse_names(
             alone = one.address is Address.UNVERSIONED and (one.surface.id in shut or not is_everywhere)
             cause = _ANY_NAME if takes_any else ""
             cause = hole(one.address, f"with a name that {probe.check.id} refuses") if alone else cause
-            remedy = _COMPARE_RESOLVED if is_published and _is_respelled(name) else None
+            remedy = _COMPARE_RESOLVED if _is_respelled(probe, name) else None
             if name.endswith(_LONGER) and is_open and not takes_any:
                 remedy = _COMPARE_ALL_OF_IT
             elif cause == _ANY_NAME:

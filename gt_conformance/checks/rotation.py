@@ -7,12 +7,23 @@ from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
 from gt_conformance.checks._preflight import KEY_REFUSED
 from gt_conformance.checks._probe import Probe, StopCheck
-from gt_conformance.checks._resources import model_for, unrelated_keys
-from gt_conformance.checks._surfaces import NO_IDS, Address, Place, at_address, keys_tried, places, real_ids, try_all
+from gt_conformance.checks._resources import READ_BY_OTHERS, model_for, unrelated_keys
+from gt_conformance.checks._surfaces import (
+    NO_IDS,
+    Address,
+    Place,
+    Surface,
+    Tried,
+    at_address,
+    keys_tried,
+    places,
+    real_ids,
+    try_all,
+)
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order, least_cosine
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
 from gt_conformance.checks.names import expect_listing, expect_names, list_models
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, joined_text
 from gt_conformance.tenant import Credential, KnownConversation
 from gt_conformance.together import together
@@ -77,8 +88,54 @@ async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired:
         own = await real_ids(probe, usable, of=key)
         asked.append((usable, key.retired_name, f"with a retired secret of {key.name}", own))
     tries = await together(try_all(probe, where, name, ids=own) for where, name, _, own in asked)
-    for (_, _, state, own), found in zip(asked, tries, strict=True):
-        await judge_all_dead(probe, found, state, own)
+    for (_, name, state, own), found in zip(asked, tries, strict=True):
+        dead = next((one for one in probe.tenant.revoked_credentials if one.name == name), None)
+        if dead is None or not await _is_swapped(probe, dead, found):
+            await judge_all_dead(probe, found, state, own)
+
+
+async def _is_swapped(probe: Probe, revoked: Credential, found: Sequence[Tried]) -> bool:
+    """Whether a revoked key is let in wherever a live one may be that the tenant refuses; then that is recorded.
+
+    So it is where the secrets of the two are in each other's place. A revoked key that is let in at a part of that only
+    is the tenant's.
+    """
+    if not any(one.is_open for one in found):
+        return False
+    for key in probe.tenant.live_credentials:
+        where = [one for one in found if not one.is_absent and _must_be_let_in(key, one.surface)]
+        if key.secret is None or not where or not all(one.is_open for one in where):
+            continue
+        refused = await _refusal_of(probe, key)
+        if refused is not None:
+            probe.block(
+                f"{refused.reason}; the key {revoked.name}, which is declared to be revoked, works",
+                f"Check the secrets of the keys {key.name} and {revoked.name}: each may be in the other's place. If "
+                f"both are right, the tenant revoked {key.name} instead of {revoked.name}.",
+                acts=refused.acts,
+                cause=refused.cause,
+            )
+            return True
+    return False
+
+
+def _must_be_let_in(key: Credential, surface: Surface) -> bool:
+    """Whether a key that works is let in there, in plain form: at its inference routes, or where it writes datasets."""
+    if surface.route is Route.MODELS:
+        return key.purpose is not Purpose.UPLOAD
+    writes = surface.route is Route.DATASET_FILES and key.purpose is Purpose.UPLOAD
+    asks = surface.route is not None and surface.route.modality is not None
+    return not surface.is_form and (asks or writes) and surface.route is not None and key.may(surface.route) is True
+
+
+async def _refusal_of(probe: Probe, key: Credential) -> Blocker | None:
+    """Why the tenant does not take a live key at all; None where it does, or where nobody knows."""
+    try:
+        await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
+    except Blocked as blocked:
+        by_key = Blocker("", "", cause=f"key {key.name}").finding
+        return blocked.blocker if blocked.blocker.finding == by_key else None
+    return None
 
 
 def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
@@ -118,7 +175,7 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
         told = names_fact(f"{response.plain} {joined_text(response)}", known.fact)
         expected = f"what was said in a conversation of {owner.name}, which is revoked, reaches nobody"
         found = f"the key {exchange.request.key} gets its code word"
-        probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause="conversation:read by others")
+        probe.must(not told, expected, found, exchange, remedy=_CONVERSATIONS, cause=READ_BY_OTHERS)
 
 
 @check(

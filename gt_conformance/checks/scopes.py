@@ -1,6 +1,6 @@
 """Scopes: each route refuses the keys that lack its scope, and a client's key opens what its client needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import TypeAlias
@@ -100,8 +100,7 @@ async def scope_enforced(probe: Probe) -> None:
     for key, why, found, ids in unversioned:
         for tried in found if not isinstance(found, Blocked) else ():
             if (tried.surface.route, key.name) in shut:
-                what = f"{tried.surface.named(tried.address)} by the key {key.name}, {why},"
-                await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"), ids)
+                await _expect_shut_unversioned(probe, tried, f"by the key {key.name}, {why},", ids)
     await expect_presets(probe)
     if not probe.exchanges and not probe.blockers:
         raise Blocked(
@@ -222,15 +221,29 @@ async def _ask_unversioned(
     without = [key for route, key in lacking if route is Route.CONVERSATION_FILES]
     if probe.parameters.keys or probe.tenant.read_only:
         return []
+    # One that opens conversations with its own names is refused for the name alone, and not for what it is.
+    likeliest = sorted(openers, key=lambda key: key.purpose is not Purpose.CONVERSATION)[:1]
     asked: list[_Unversioned] = [
         (key, "which is not allowed the name", await try_or_block(probe, [opening], key.name), NO_IDS)
-        for key in openers[:1]
+        for key in likeliest
     ]
     for key in sorted(without, key=lambda key: (key.purpose is not Purpose.INFERENCE, key.breadth))[:1]:
         with suppress(Blocked):
             ids = Ids(conversation=await conversation_for(probe, key))
             asked.append((key, "without the right", await try_or_block(probe, [uploading], key.name, ids), ids))
     return asked
+
+
+async def _expect_shut_unversioned(probe: Probe, tried: Tried, how: str, ids: Ids) -> None:
+    """What no scope opens is refused by the un-versioned address. A name that opens versioned too is that finding."""
+    what = f"{tried.surface.named(tried.address)} {how}"
+    cause, remedy = hole(Address.UNVERSIONED, "without the scope"), None
+    name = tried.exchange.request.fields.get("model")
+    if tried.is_open and tried.surface.id == "conversation" and isinstance(name, str):
+        asking = Asking(probe.tenant, probe.run_id, tried.exchange.request.key, model=name)
+        if lets_in((await probe.send(tried.surface.request(asking))).response):
+            cause, remedy = OPENED_WITHOUT_A_NAME, _LOOK_FOR_THE_NAME
+    await expect_shut(probe, tried, what, cause, ids, remedy=remedy)
 
 
 def _is_open(exchange: Exchange | Blocked) -> bool:
@@ -269,9 +282,17 @@ def _without_name(probe: Probe) -> list[Credential]:
 
 
 def _opening(probe: Probe, key: Credential) -> Request:
-    """A conversation; of an upload key, which is allowed no name, with a raw model: its allowlist is another one."""
-    raw = next(iter(probe.tenant.raw_models), None) if key.purpose is Purpose.UPLOAD else None
-    return requests.conversation(probe.tenant, key.name, probe.run_id, model=raw)
+    """A conversation with a name that the key is not allowed: another than un-versioned, if one is known.
+
+    It is a raw model where one is known, since the allowlist of these is another one. An upload key is allowed no name.
+    """
+    if key.purpose is Purpose.UPLOAD:
+        named: Iterable[str] = probe.tenant.raw_models
+    else:
+        published = frozenset().union(*(one.models or () for one in probe.tenant.live_credentials))
+        foreign = [name for name in published - {probe.model(Modality.CHAT)} if key.may_use(name) is False]
+        named = sorted(foreign, key=lambda name: (name not in probe.tenant.raw_models, name))
+    return requests.conversation(probe.tenant, key.name, probe.run_id, model=next(iter(named), None))
 
 
 async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Exchange | Blocked) -> None:
@@ -286,11 +307,14 @@ async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Excha
     if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
         tried = Tried(surface_of("conversation"), Address.VERSIONED, exchange)
         to_anybody = await find_hole(probe, tried, NO_IDS) if let_in else None
-        remedy, cause = (AUTHENTICATE, to_anybody) if to_anybody else (None, OPENED_WITHOUT_A_NAME)
+        remedy, cause = (AUTHENTICATE, to_anybody) if to_anybody else (_LOOK_FOR_THE_NAME, OPENED_WITHOUT_A_NAME)
         expect_refusal(probe, exchange, what, reasoned=False, remedy=remedy, cause=cause)
 
 
 OPENED_WITHOUT_A_NAME = "scope:a conversation with a name that the key may not use"
+_LOOK_FOR_THE_NAME = (
+    "Have the tenant look for the name, alias or raw model, on the key's allowlist before it opens a conversation."
+)
 
 
 @check(

@@ -523,7 +523,7 @@ class Stage:
 
 def rights_of(key: Credential, route: Route, tenant: Tenant) -> set[bool | None]:
     """Whether a key may call a route, and by its published name; None for what the tenant file does not say."""
-    return {key.may(route), True if route.modality is None else key.may_use(tenant.model(route.modality))}
+    return {key.may(route), True if route.modality is None else tenant.may_use(key, route.modality)}
 
 
 def by_hand(route: Route) -> Step:

@@ -3,7 +3,7 @@
 from gt_conformance.exchange._exchange import (
     IN_MEMBERS,
     MISLABELLED,
-    QUERY_NAMES,
+    PARAMETER_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -13,9 +13,11 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
+    TooManyValues,
     in_other_headers,
     parse_json,
     tokens_of,
+    with_key_in_body,
 )
 from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
@@ -44,7 +46,7 @@ __all__ = [
     "MISLABELLED",
     "MOST_LINES",
     "MOST_STATED",
-    "QUERY_NAMES",
+    "PARAMETER_NAMES",
     "Arrival",
     "Attempt",
     "BodyRecord",
@@ -64,6 +66,7 @@ __all__ = [
     "Stated",
     "Times",
     "TooManyLines",
+    "TooManyValues",
     "as_curl",
     "as_record",
     "as_records",
@@ -80,4 +83,5 @@ __all__ = [
     "shortened",
     "times_of",
     "tokens_of",
+    "with_key_in_body",
 ]

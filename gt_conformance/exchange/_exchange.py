@@ -20,7 +20,8 @@ class Presentation(StrEnum):
     """How the key is presented to the tenant. Only ``bearer`` is documented; the others must be refused.
 
     ``other_scheme`` has another word than Bearer before the key, as APIs that take tokens want it;
-    ``other_header`` is in the headers that other APIs have for keys, ``elsewhere`` there and in the query string.
+    ``other_header`` is in the headers that other APIs have for keys, ``in_body`` in fields of a JSON body, and
+    ``elsewhere`` there, in those headers and in the query string.
     The others are the secret with something changed: letters in other case, the middle, the end, something behind it,
     after one of the marks at which gateways cut a key.
     """
@@ -33,6 +34,7 @@ class Presentation(StrEnum):
     OTHER_SCHEME = "other_scheme"
     QUERY = "query"
     OTHER_HEADER = "other_header"
+    IN_BODY = "in_body"
     ELSEWHERE = "elsewhere"
     MISSPELLED = "misspelled"
     ALTERED = "altered"
@@ -58,8 +60,16 @@ def in_other_headers(secret: str) -> list[tuple[str, str]]:
     return [*((name, secret) for name in _OTHER_HEADERS), ("cookie", cookies)]
 
 
-QUERY_NAMES = ("api_key", "key", "access_token")
-"""In which parameters of a query other APIs take a key: gateways, Google's, and RFC 6750's form."""
+PARAMETER_NAMES = ("api_key", "key", "access_token")
+"""In which parameters of a query, or fields of a body, other APIs take a key: gateways', Google's, RFC 6750's form."""
+
+
+def with_key_in_body(body: bytes, secret: str) -> bytes:
+    """The JSON object with the secret in its last fields; as it is where it is no such object, or an empty one."""
+    if len(body) < len(b'{"a":1}') or not (body.startswith(b"{") and body.endswith(b"}")):
+        return body
+    fields = "".join(f",{json.dumps(name)}:{json.dumps(secret)}" for name in PARAMETER_NAMES)
+    return body[:-1] + fields.encode() + b"}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,10 @@ class NotJson(ValueError):
     """The body is not JSON; the text says why, in a few words."""
 
 
+class TooManyValues(NotJson):
+    """The body may be JSON, but holds more values than this suite reads."""
+
+
 @dataclass(frozen=True)
 class Response:
     """Status, headers (names in lower case) and body of an answer.
@@ -234,7 +248,12 @@ class Response:
         except NotJson as error:
             if self.looks_like_html:
                 raise NotJson("it is an HTML page") from None
-            raise NotJson(f"the body {error}") from None
+            raise type(error)(f"the body {error}") from None
+
+    @property
+    def has_too_many_values(self) -> bool:
+        """Whether it holds more values than this suite reads: then nobody knows whether it is JSON."""
+        return _limit_exceeded(self.text) is not None
 
     @property
     def looks_like_html(self) -> bool:
@@ -275,8 +294,8 @@ def unescaped(text: str) -> str:
 
 _MOST_VALUES = 400_000
 """The most values that a body may hold. More would fill time and memory."""
-_MOST_NUMBERS, _FEW = 1_000_000, 40_000
-"""The most where all but a few are numbers, which take little of both: a hundred embeddings of 8,192 numbers fit."""
+_MOST_NUMBERS, _FEW = 2_000_000, 40_000
+"""The most where all but a few are numbers, which take little of both: a hundred embeddings of 16,384 numbers fit."""
 _SHORT = 1_024
 """Characters of a text whose value is kept for a while. So many of the longest do not fill the memory."""
 
@@ -298,10 +317,8 @@ def _parse_short(text: str) -> Any:
 def _parse(text: str) -> Any:
     if not text.strip():
         raise NotJson("is empty")
-    if len(text) > _MOST_VALUES:
-        most = _MOST_NUMBERS if sum(map(text.count, '"[{')) <= _FEW else _MOST_VALUES
-        if sum(map(text.count, ",[{")) > most:
-            raise NotJson(f"holds more than {most:,} values")
+    if (most := _limit_exceeded(text)) is not None:
+        raise TooManyValues(f"holds more than {most:,} values")
     try:
         return _DECODER.decode(text)
     except NotJson:
@@ -310,6 +327,14 @@ def _parse(text: str) -> Any:
         raise NotJson("is nested too deeply") from None
     except ValueError as error:
         raise NotJson(f"is not JSON (at character {getattr(error, 'pos', 0)} of {len(text)})") from None
+
+
+def _limit_exceeded(text: str) -> int | None:
+    """How many values a text may hold, where it holds more."""
+    if len(text) <= _MOST_VALUES:
+        return None
+    most = _MOST_NUMBERS if sum(map(text.count, '"[{')) <= _FEW else _MOST_VALUES
+    return most if sum(map(text.count, ",[{")) > most else None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 from gt_conformance.exchange._exchange import (
-    QUERY_NAMES,
+    PARAMETER_NAMES,
     Arrival,
     Attempt,
     Exchange,
@@ -22,6 +22,7 @@ from gt_conformance.exchange._exchange import (
     Response,
     in_other_headers,
     unescaped,
+    with_key_in_body,
 )
 from gt_conformance.exchange._redaction import Redactor
 from gt_conformance.exchange._times import Times, times_of
@@ -39,6 +40,7 @@ _SUFFIXES = {
 
 _IN_QUERY = frozenset({Presentation.QUERY, Presentation.ELSEWHERE})
 _IN_OTHER_HEADERS = frozenset({Presentation.OTHER_HEADER, Presentation.ELSEWHERE})
+_IN_BODY = frozenset({Presentation.IN_BODY, Presentation.ELSEWHERE})
 
 _LONGEST_BODY = 2_000
 _LONGEST_HEADER = 200
@@ -311,7 +313,7 @@ def _request(request: Request) -> RequestRecord:
         "credential": request.key,
         "presentation": request.presentation.value,
         "headers": headers,
-        "body": _parts(request) if request.parts else _body(request.body, _kind(request), request.left_out),
+        "body": _parts(request) if request.parts else _body(_body_of(request), _kind(request), request.left_out),
     }
 
 
@@ -334,9 +336,15 @@ def _place(request: Request) -> str:
     return _variable(request.key) + _SUFFIXES.get(request.presentation, "")
 
 
+def _body_of(request: Request) -> bytes:
+    if request.key is not None and request.presentation in _IN_BODY:
+        return with_key_in_body(request.body, _place(request))
+    return request.body
+
+
 def _in_query(place: str) -> str:
     """The parameters of a query that present a key."""
-    return "&".join(f"{name}={place}" for name in QUERY_NAMES)
+    return "&".join(f"{name}={place}" for name in PARAMETER_NAMES)
 
 
 def _kind(request: Request) -> str:
@@ -406,7 +414,11 @@ def as_curl(request: Request) -> str:
     for part in request.parts:
         words += _form(part)
     if request.body:
-        words += ["--data-raw", shlex.quote(request.body.decode("utf-8", errors="replace"))]
+        body = shlex.quote(_body_of(request).decode("utf-8", errors="replace"))
+        if request.presentation in _IN_BODY:
+            place = _place(request)
+            body = body.replace(place, f"'\"{place}\"'")
+        words += ["--data-raw", body]
     words.append(url)
     return " ".join(words)
 

@@ -55,6 +55,7 @@ _MISREAD = frozenset(
         Presentation.OTHER_SCHEME,
         Presentation.QUERY,
         Presentation.OTHER_HEADER,
+        Presentation.IN_BODY,
         Presentation.ELSEWHERE,
         Presentation.MISSPELLED,
     }

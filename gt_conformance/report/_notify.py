@@ -7,6 +7,7 @@ tenant or a file said can be any of these.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from gt_conformance.dated_entries import normalise
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decision_line, is_embedded
 from gt_conformance.report._findings import Finding, blockers, unattested, violations, waived
@@ -19,6 +20,7 @@ from gt_conformance.vocabulary import Outcome
 LONGEST = 3_000
 """Bytes."""
 _LONGEST_TEXT = 140
+_LONGEST_COMMAND = 400
 _LEFT_OUT = 120
 """Bytes for the lines that are always there: what is left out, and where the report is."""
 _SPECIAL = str.maketrans({"<": "(", ">": ")", "[": "(", "]": ")", "@": "(at)"})
@@ -45,7 +47,7 @@ def fitted(head: str, lines: Iterable[str], where: str) -> str:
 
 def _head(record: Record) -> Iterator[str]:
     run = record["run"]
-    yield harmless(decision_line(record), 400)
+    yield _with_commands(record, decision_line(record), 400)
     if is_embedded(record):
         yield "EMBEDDED tenant: evidence about the suite, never about a tenant."
     name = f"{harmless(run['tenant']['name'])}, " if "name" in run["tenant"] else ""
@@ -67,16 +69,27 @@ def _body(record: Record) -> Iterator[str]:
     yield from _part(record, "Waived", waived(record))
 
 
+def _with_commands(record: Record, text: str, longest: int) -> str:
+    """The text, harmless; a command in it names the tenant's address as it is, so that it can be copied."""
+    said, address = harmless(text, longest), normalise(record["run"]["tenant"]["base_url"])
+    if not _ADDRESS.fullmatch(address):
+        return said
+    named = re.compile(rf"(?<=--tenant ){re.escape(harmless(address, longest))}(?=\.?(?:\s|$))")
+    return named.sub(lambda _: address, said)
+
+
 def _part(record: Record, title: str, findings: Sequence[Finding]) -> Iterator[str]:
     if findings:
         yield f"{title}: {numbered(len(findings), 'finding')}"
     for finding in findings:
-        yield f"- {_sentence_of(finding)}{_age(record, finding)}"
+        yield f"- {_sentence_of(record, finding)}{_age(record, finding)}"
 
 
-def _sentence_of(finding: Finding) -> str:
+def _sentence_of(record: Record, finding: Finding) -> str:
     """``V1 high chat.streams: A chat streams. The platform has to act. In 14 rows.``."""
     said = harmless(finding.promise if finding.is_violation else finding.title).rstrip(".")
+    if finding.outcome is Outcome.UNATTESTED:
+        said = _with_commands(record, finding.title, _LONGEST_COMMAND).rstrip(".")
     acts = f"{finding.acts[:1].upper()}{finding.acts[1:]} has to act"
     waiver, until = finding.waiver, ""
     if waiver is not None:

@@ -112,7 +112,7 @@ async def list_names(prober: KeyProber, key: Credential) -> Names:
 def _embeds(target: Target) -> bool:
     """Whether the key is declared to embed with the tenant's name for it."""
     key = target.credential
-    named = key.may_use(target.tenant.model(Modality.EMBEDDINGS)) is not False
+    named = target.tenant.may_use(key, Modality.EMBEDDINGS) is not False
     return key.may(Route.EMBEDDINGS) is True and named
 
 

@@ -69,7 +69,7 @@ async def find_causes(
     with suppress(Blocked):
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
-    keys = find_keys(seen.keys_not_taken, outage)
+    keys = find_keys(seen.keys_not_taken, outage, seen.exchanges)
     found = Causes([cause for cause in (outage, keys, mixing, repeats, unsteady) if cause is not None])
     if mixing is None and repeats is None:
         with suppress(Blocked):

@@ -8,10 +8,21 @@ what was answered in a wrong form: where either gets another form then, what is 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-from gt_conformance.checks import KNOWN_ROUTE, Violation, finding_of, normalized_reason, place_asked, without_ids
+from gt_conformance.checks import (
+    ANSWER_DIFFERENTLY,
+    KNOWN_ROUTE,
+    Violation,
+    finding_of,
+    is_audio_type,
+    is_whole_sound,
+    normalized_reason,
+    place_asked,
+    without_ids,
+)
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.runner._failing import is_failure
 from gt_conformance.runner._outage import UNSTEADY
@@ -28,8 +39,8 @@ _KEYS = frozenset(
     }
 )
 """What an answer has each time, or never: what else it holds may differ from one answer to the next."""
-_OF_KEYS = frozenset({401, 403, 429})
-"""What is refused so at the end may be a ban or a limit, which has a finding of its own."""
+_OF_KEYS = frozenset({401, 403})
+"""What is refused so at the end, though the key still lists its names, is refused to that key at that route."""
 _OUTAGE = "outage~"
 _OF_INSTANCES = "instances~"
 """How the ids of findings begin that say already that instances differ."""
@@ -38,7 +49,7 @@ _OF_NAMES = "model~"
 _EVENTS = "text/event-stream"
 _MODEL = re.compile(r'"model"\s*:\s*"([^"]{1,200})"')
 _NAMES = {str: "text", int: "a number", float: "a number", bool: "true or false"}
-_FINDING = finding_of("", "instances:answer differently", shared=True)
+_FINDING = finding_of("", ANSWER_DIFFERENTLY, shared=True)
 
 Form = frozenset[str]
 
@@ -90,13 +101,12 @@ async def find_changed(
 ) -> Changed | None:
     """In which ways they differ; None where each answer that is asked for again comes in the form that it had."""
     violating = [result.violations for result in results if result.violations]
-    if len(violating) < _SEVERAL:
-        return None  # a single check says what is wrong there, whatever else may differ
     found = list(chain.from_iterable(violating))
     proofs = {item.exchange: item for item in found if _form_of_proof(item, exchanges) is not None}
     if not proofs:
         return None
-    good = _answered_well(proofs, exchanges)
+    # A single check says what is wrong there, whatever else may differ: only that is asked for again.
+    good = _answered_well(proofs, exchanges) if len(violating) >= _SEVERAL else []
     again = await together(send_again(one, 0) for one in good)
     compared = [_compare(one, other) for one, other in zip(good, again, strict=True)]
     for one in _answered_wrong(proofs, exchanges):
@@ -113,12 +123,24 @@ async def find_changed(
         "Find what changed while the run was under way, or which instance differs from the others (a deployment, a "
         f"restart, a backend): {differences[0].text}. Then run again."
     )
+    if _is_of_keys(differences):
+        remedy = (
+            "Find why the tenant stops serving a key while the run is under way (a lock after refused requests, a "
+            f"cache, a rotation): {differences[0].text}. Then run again."
+        )
     outage = next((item for item in explained if item.finding.startswith(_OUTAGE)), None)
-    if outage is not None:  # what fails from some time on has its words already
+    outage = outage or next((item for item in found if item.finding == UNSTEADY), None)  # it breaks more than forms
+    if outage is not None:  # what fails from some time on, or now and then, has its words already
         changed, remedy = replace(changed, finding=outage.finding), outage.remedy or remedy
     others = {item.finding for item in found if not changed.explains(item)}
     renamed = {item.finding: changed.finding for item in explained if item.finding not in others}
     return replace(changed, remedy=remedy, renamed=renamed)
+
+
+def _is_of_keys(differences: Iterable[_Difference]) -> bool:
+    """Whether what was answered before is refused later, and nothing else differs."""
+    has = [one for difference in differences for one in difference.has]
+    return bool(has) and all(one.startswith(tuple(f"HTTP {status} " for status in _OF_KEYS)) for one in has)
 
 
 def _is_of_states(explained: Sequence[Violation], exchanges: Mapping[str, Exchange]) -> bool:
@@ -136,8 +158,8 @@ def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
     here, there = _form(good), _form(wrong)
     if here is None or there is None or here == there or good.response is None or not good.response.succeeded:
         return None
-    if wrong.response is not None and wrong.response.status in _OF_KEYS:
-        return None
+    if wrong.response is not None and wrong.response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return None  # a limit, which has a finding of its own
     first, second = sorted((good, wrong), key=lambda one: one.started_ms or 0.0)
     asked = f"{good.request.method} {without_ids(good.request.path)}"
     text = (
@@ -148,14 +170,26 @@ def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
 
 
 def _answered_well(proofs: Mapping[str | None, Violation], exchanges: Mapping[str, Exchange]) -> Sequence[Exchange]:
-    """The first of each place that a violation is about, by each address, plain and streamed, and in no violation."""
-    places = {place_asked(exchanges[ref]) for ref in proofs if ref is not None}
+    """The first of each place that a violation is about, by each address, plain and streamed, and in no violation.
+
+    And before these, of a key that is refused there, the first that was answered to that key.
+    """
+    proven = [exchanges[ref] for ref in proofs if ref is not None]
+    places = set(map(place_asked, proven))
+    refused = {(place_asked(one), one.request.key) for one in proven if _is_key_refused(one)}
+    of_keys: dict[tuple[str, str | None], Exchange] = {}
     first: dict[tuple[str, bool, bool], Exchange] = {}
     for one in sorted(exchanges.values(), key=lambda one: one.started_ms or 0.0):
         if place_asked(one) in places and one.ref not in proofs and _is_repeatable(one):
             is_stream = one.response is not None and one.response.media_type == _EVENTS
             first.setdefault((place_asked(one), "/v1/" in one.request.path, is_stream), one)
-    return list(first.values())[:_GOOD]
+            if (place_asked(one), one.request.key) in refused:
+                of_keys.setdefault((place_asked(one), one.request.key), one)
+    return list({one.ref: one for one in (*of_keys.values(), *first.values())}.values())[:_GOOD]
+
+
+def _is_key_refused(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.status in _OF_KEYS
 
 
 def _answered_wrong(proofs: Mapping[str | None, Violation], exchanges: Mapping[str, Exchange]) -> Sequence[Exchange]:
@@ -195,7 +229,9 @@ def _form(exchange: Exchange) -> Form | None:
 
 
 def _features(response: Response) -> Iterator[str]:
-    if response.media_type == _EVENTS:
+    if is_audio_type(response.media_type):
+        yield "a whole sound" if is_whole_sound(response) else "a sound that is cut short, or none"
+    elif response.media_type == _EVENTS:
         yield from {f"model {found}" for found in _MODEL.findall(response.text)}
     elif "json" in response.media_type:
         try:

@@ -5,7 +5,7 @@ A shard of records that is down, claims that are not found, a clock that is behi
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gt_conformance.checks import normalized_reason, says_wrong_key
 from gt_conformance.errors import Blocker
@@ -21,6 +21,9 @@ class Keys:
     """What keys that fail alike become, by the findings about each."""
 
     causes: Mapping[str, Blocker]
+    exchanges: Mapping[str, Exchange] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """Their finding by the words in which they fail: a dead key that fails so is refused by nobody, either."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what one of these keys keeps from being tested under the finding of all of them."""
@@ -28,10 +31,15 @@ class Keys:
 
     def _amend(self, item: Blocker) -> Blocker:
         cause = self.causes.get(item.finding)
+        exchange = self.exchanges.get(item.exchange)
+        if cause is None and not item.because and exchange is not None and is_failure(exchange):
+            return replace(item, because=self.failing.get(words_of(exchange), ""))
         return item if cause is None else replace(item, because=cause.finding, remedy=cause.remedy, acts=cause.acts)
 
 
-def find_keys(not_taken: Mapping[str, Exchange], outage: Outage | None) -> Keys | None:
+def find_keys(
+    not_taken: Mapping[str, Exchange], outage: Outage | None, exchanges: Mapping[str, Exchange]
+) -> Keys | None:
     """Which keys they are; None where each fails for itself.
 
     ``not_taken`` are the findings about keys that did not work, each with its proof. What fails in the same words
@@ -47,7 +55,8 @@ def find_keys(not_taken: Mapping[str, Exchange], outage: Outage | None) -> Keys 
         if len(found) > 1:
             because = "" if outage is None else outage.failing.get(words, "")
             causes |= dict.fromkeys(found, replace(_blocker_of(words, found), because=because))
-    return Keys(causes) if causes else None
+    failing = {words: causes[one].finding for words, found in by_words.items() for one in found if one in causes}
+    return Keys(causes, exchanges, failing) if causes else None
 
 
 def _is_of_no_key(exchange: Exchange) -> bool:

@@ -4,16 +4,18 @@ A cache that leaves out what was asked, and a gateway that hands concurrent requ
 any check expects of an answer. ``answers.own`` shows which routes they are; the rest is the same finding.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gt_conformance.checks import OWN, Violation, finding_of, lets_in
+from gt_conformance.checks import OWN, READ_BY_OTHERS, Violation, finding_of, lets_in
 from gt_conformance.exchange import Exchange
 from gt_conformance.runner._result import CheckResult
 
 _ENCODED = finding_of("", "encoding:mislabelled", shared=True)
 _NAMED = "model~"
+_READ_BY_OTHERS = finding_of("", READ_BY_OTHERS, shared=True)
 
 
 def may_be_mixed(result: CheckResult) -> bool:
@@ -81,9 +83,18 @@ class Mixing:
         exchange = self.exchanges.get(violation.exchange or "")
         if exchange is None or violation.finding == _ENCODED:
             return None
+        if violation.finding == _READ_BY_OTHERS and self._is_made_anew(exchange):
+            return None  # which no cache has told
         if violation.finding.startswith(_NAMED) and lets_in(exchange.response):
             return self.shown.get(route_of(exchange))
         return self._cause(exchange)
+
+    def _is_made_anew(self, exchange: Exchange) -> bool:
+        """Whether its answer has an id of its own, where those of the cache have the ids of earlier ones."""
+        given = Counter(map(answer_id, self.exchanges.values()))
+        cause = self._cause(exchange)
+        shown = self.exchanges.get(cause.exchange or "") if cause is not None else None
+        return shown is not None and given[answer_id(shown)] > 1 and given[answer_id(exchange)] == 1
 
     def _met(self, result: CheckResult) -> Violation | None:
         causes = (self._cause(self.exchanges.get(ref)) for ref in result.exchanges)
@@ -101,3 +112,16 @@ class Mixing:
 def route_of(exchange: Exchange) -> str:
     """The path that was asked for, without the base and the version: the same at both addresses."""
     return exchange.request.path.rpartition("/v1")[2].rpartition("/tenant")[2]
+
+
+def answer_id(exchange: Exchange) -> str:
+    """The id of a chat's answer, streamed or not; empty where there is none."""
+    response = exchange.response
+    if response is None or not response.succeeded:
+        return ""
+    given = _ID.search(response.body[:_ID_WITHIN])
+    return given[1].decode(errors="replace") if given is not None else ""
+
+
+_ID = re.compile(rb'"id"\s*:\s*"([^"]{1,200})"')
+_ID_WITHIN = 2_000

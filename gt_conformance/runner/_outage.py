@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from gt_conformance.checks import (
     KEY_REFUSED,
+    NOW_AND_THEN,
     PASS_ON_KEY,
     Violation,
     explain_answer,
@@ -49,6 +50,7 @@ from gt_conformance.runner._overload import find_overload
 from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
+from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 _BODY = "body~"
 """How the ids of findings of bodies begin that are no JSON."""
@@ -68,7 +70,7 @@ _GENERIC = frozenset(
         "unknown error",
     }
 )
-UNSTEADY = finding_of("", "outage:unsteady", shared=True)
+UNSTEADY = finding_of("", NOW_AND_THEN, shared=True)
 _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
 )
@@ -392,7 +394,8 @@ def _of_whole_routes(
     by_place: dict[str, dict[str, _Failure]] = defaultdict(dict)
     for one in found:
         is_free = (one.words, one.place) not in known and one.words not in unsteady
-        if is_free and is_refused(one.exchange) and one.violation.finding.startswith(ANSWER):
+        is_closed = is_refused(one.exchange) or is_failure(one.exchange)
+        if is_free and is_closed and one.violation.finding.startswith(ANSWER):
             by_place[one.place].setdefault(one.words, one)
     causes: dict[tuple[str, str], Cause] = {}
     for place, failures in by_place.items():
@@ -451,7 +454,8 @@ def _causes_of_refusals(
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
     is_off = _SAYS_OFF.search(reason) is not None
     is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
-    is_one = objects or is_right or is_unserved or is_off or is_of_method or is_of_gt
+    is_of_conversations = _is_of_conversations(status, reason, answers.values())
+    is_one = objects or is_right or is_unserved or is_off or is_of_method or is_of_gt or is_of_conversations
     if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
         return _causes_of_alias(failures)
     finding = finding_of("", f"outage:{words}", shared=True)
@@ -464,6 +468,16 @@ def _causes_of_refusals(
         remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
     elif is_off:
         remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
+    elif is_of_conversations and status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        remedy = (
+            f"Have the tenant, and every gateway before it, take requests with the header {CONVERSATION_HEADER}, which "
+            f"are refused as too large: {places}."
+        )
+    elif is_of_conversations:
+        remedy = (
+            "Have the tenant keep each conversation that it opens, and know it for the key that opened it, on every "
+            f"instance. What asks for one that was opened is refused as if there were none: {places}."
+        )
     elif is_unserved:
         remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
     elif is_of_gt:
@@ -479,6 +493,13 @@ def _causes_of_refusals(
         )
         remedy = f"Have the tenant let the {whose} rights: {places}."
     return {(words, place): Cause(finding, remedy) for place in answers}
+
+
+def _is_of_conversations(status: int, reason: str, failures: Iterable[_Failure]) -> bool:
+    """Whether what is refused names a conversation each time, and is not found, or is too large, for that."""
+    is_named = all(CONVERSATION_HEADER in dict(one.exchange.request.headers) for one in failures)
+    is_gone = status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and reason not in _GENERIC
+    return is_named and (is_gone or status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
 
 def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
@@ -505,7 +526,7 @@ async def _is_unsteady(
 
     Different ones are, one of each place first: where a single place fails now and then, one request may meet the same
     instance. Where there are fewer, each comes several times, unless it takes long to fail. What creates something is
-    sent again only where nothing else failed, and once.
+    sent again only where nothing else failed, one such request, until it is answered: so that one thing is created.
     """
     repeatable = [one for one in failures if not one.exchange.request.creates] or failures[:1]
     asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
@@ -514,7 +535,7 @@ async def _is_unsteady(
     again = await together(send_again(exchange, 0) for exchange in first)
     if any(map(_is_answered_otherwise, first, again)):
         return True
-    quick = [one for one in first if _is_quick(one) and not one.request.creates]
+    quick = [one for one in first if _is_quick(one)]
     rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
     for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):

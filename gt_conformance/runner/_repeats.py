@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request
-from gt_conformance.runner._mixing import Mixing, route_of
+from gt_conformance.runner._mixing import Mixing, answer_id, route_of
 from gt_conformance.runner._result import CheckResult
 
-_CHAT, _LIST = "/chat/completions", "/models"
+_CHAT, _LIST, _EMBEDDINGS = "/chat/completions", "/models", "/embeddings"
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,15 @@ def find_repeats(
     results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """Which findings are a cache's; None where no answer shows one that came before to another request."""
-    return (
+    found = (
         _of_everything(results, seen, exchanges, mixing)
         or _of_chats(results, seen, exchanges, mixing)
         or _by_address(results, seen, exchanges)
     )
+    vectors = _of_vectors(results, seen, exchanges, mixing)
+    if found is None or vectors is None:
+        return found or vectors
+    return replace(found, findings=found.findings | vectors.findings) if vectors.finding == found.finding else found
 
 
 def _of_everything(
@@ -105,9 +109,11 @@ def _by_address(
     key lists to each its own, and who lists the same to everybody asks for a key.
     """
     first: dict[tuple[str, bytes], Exchange] = {}
+    at: dict[str, list[Exchange]] = {}
     for one in sorted(seen, key=lambda one: one.started_ms or 0.0):
         if one.request.method == "GET" and one.response is not None and one.response.succeeded and _holds(one):
             first.setdefault((one.request.path, one.response.body), one)
+            at.setdefault(one.request.path, []).append(one)
     # What is compared with an answer that came before, at another address say, is wrong by it.
     compared = {(route_of(one), one.request.key) for one in seen if one.request.key and _came_before(one, first)}
     repeated: dict[str, list[Exchange]] = {}
@@ -119,9 +125,20 @@ def _by_address(
     proven = [one for found in repeated.values() for one in found]
     to_nobody = any(one.request.key is None for one in proven)
     to_another = any(one.request.key is not None and route_of(one) == _LIST for one in proven)
-    if not to_nobody or not to_another:
+    if not to_nobody or not to_another or any(_is_by_turns(at[one.request.path]) for one in proven):
         return None
     return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _is_by_turns(answered: Sequence[Exchange]) -> bool:
+    """Whether one answer of an address came again after another one: no cache gives what it has dropped.
+
+    What was asked for before the first answer was there, no cache could give.
+    """
+    filled = min((one.started_ms or 0.0) + one.elapsed_ms for one in answered)
+    bodies = [one.response.body for one in answered if one.response is not None and (one.started_ms or 0.0) > filled]
+    last = {body: number for number, body in enumerate(bodies)}
+    return any(number < last[body] and bodies[number + 1] != body for number, body in enumerate(bodies[:-1]))
 
 
 def _holds(exchange: Exchange) -> bool:
@@ -155,7 +172,7 @@ def _of_chats(
 ) -> Repeats | None:
     """What a cache gives that looks at the bodies of requests: an answer under the id of an earlier one shows it."""
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
-    by_id = {(_answer_id(one), _key(one)) for one in of_chats[1]}
+    by_id = {(answer_id(one), _key(one)) for one in of_chats[1]}
     if len({given for given, _ in by_id}) * 2 <= len(by_id):
         return None  # a gateway that gives all answers one id, whatever they say
     proofs = _proofs(results, exchanges)
@@ -171,6 +188,57 @@ def _of_chats(
     if own is not None:
         return Repeats(frozenset(certain), own.finding, own.remedy or "")
     return Repeats(frozenset(certain), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+
+
+def _of_vectors(
+    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+) -> Repeats | None:
+    """What a cache gives that looks at a part of what is to be embedded, and at no key.
+
+    It shows where a request gets, word for word, what one got that sent another number of texts, or asked for another
+    form, which the tenant gives to others; and where a key that is to be refused gets such an answer. Else it is how
+    the tenant embeds, and whom it lets in.
+    """
+    asked: dict[bytes, list[Exchange]] = {}
+    for one in seen:
+        if route_of(one) == _EMBEDDINGS and one.response is not None and one.response.succeeded and one.response.body:
+            asked.setdefault(one.response.body, []).append(one)
+    mixed = any(len(set(map(_number_of_texts, found))) > 1 for found in asked.values())
+    alone = [found[0] for found in asked.values() if len(found) == 1]
+    if len({_is_in_base64(one) for one in alone if _asks_for_base64(one) is _is_in_base64(one)}) > 1:
+        mixed = mixed or any(len(set(map(_asks_for_base64, found))) > 1 for found in asked.values())
+    first = {body: min(found, key=lambda one: one.started_ms or 0.0) for body, found in asked.items() if len(found) > 1}
+
+    def is_repeated(one: Exchange | None) -> bool:
+        response = one.response if one is not None and route_of(one) == _EMBEDDINGS else None
+        return response is not None and first.get(response.body, one) is not one
+
+    shown = {finding: found for finding, found in _proofs(results, exchanges).items() if all(map(is_repeated, found))}
+    cached = finding_of("", CACHED, shared=True)
+    let_in = any(one is not None and one.request.refused for found in shown.values() for one in found)
+    own = mixing.finding_of_route(_CHAT) if mixing is not None else None
+    if mixed and own is not None:  # one cache of both
+        return Repeats(frozenset(shown), own.finding, own.remedy or "")
+    if not mixed or not (let_in or cached in shown):
+        return None
+    return Repeats(frozenset(shown), cached, _WHOLE_REQUEST)
+
+
+def _asks_for_base64(exchange: Exchange) -> bool:
+    return exchange.request.fields.get("encoding_format") == "base64"
+
+
+def _is_in_base64(exchange: Exchange) -> bool:
+    return exchange.response is not None and _BASE64.search(exchange.response.body) is not None
+
+
+_BASE64 = re.compile(rb'"embedding"\s*:\s*"')
+_WHOLE_REQUEST = f"{CACHE_BY_KEY} It has to look at the whole request as well: embeddings are those of other texts."
+
+
+def _number_of_texts(exchange: Exchange) -> int:
+    texts = exchange.request.fields.get("input")
+    return len(texts) if isinstance(texts, list) and not all(isinstance(one, int) for one in texts) else 1
 
 
 _Originals = Mapping[tuple[str, bytes], Exchange]
@@ -201,18 +269,7 @@ def _original(exchange: Exchange, first: _Originals) -> Exchange | None:
 
 
 def _has_own_id(exchange: Exchange) -> bool:
-    return exchange.request.path.endswith(_CHAT) and bool(_answer_id(exchange))
-
-
-def _answer_id(exchange: Exchange) -> str:
-    """The id of a chat's answer, streamed or not; empty where there is none."""
-    response = exchange.response
-    if response is None or not response.succeeded:
-        return ""
-    given = _ID.search(response.body[:_ID_WITHIN])
-    return given[1].decode(errors="replace") if given is not None else ""
+    return exchange.request.path.endswith(_CHAT) and bool(answer_id(exchange))
 
 
 _ANY_ID = b'"id"'
-_ID = re.compile(rb'"id"\s*:\s*"([^"]{1,200})"')
-_ID_WITHIN = 2_000

@@ -23,7 +23,7 @@ from gt_conformance import __version__
 from gt_conformance.checks import says_budget
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import (
-    QUERY_NAMES,
+    PARAMETER_NAMES,
     Attempt,
     Exchange,
     Failure,
@@ -31,6 +31,7 @@ from gt_conformance.exchange import (
     Request,
     Response,
     in_other_headers,
+    with_key_in_body,
 )
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
@@ -403,7 +404,7 @@ class HttpSender(Sender):
         with anyio.move_on_after(timeout_s) as scope:
             try:
                 async with client.send(
-                    request.method, self._url(request), self._headers(request), request.body, request.parts
+                    request.method, self._url(request), self._headers(request), self._body(request), request.parts
                 ) as received:
                     reading = self._begin(received, started)
                     async for piece in received:
@@ -429,8 +430,13 @@ class HttpSender(Sender):
     def _url(self, request: Request) -> str:
         if request.presentation in {Presentation.QUERY, Presentation.ELSEWHERE} and request.key is not None:
             secret = quote(self._secrets[request.key].reveal(), safe="")
-            return f"{request.url}?{'&'.join(f'{name}={secret}' for name in QUERY_NAMES)}"
+            return f"{request.url}?{'&'.join(f'{name}={secret}' for name in PARAMETER_NAMES)}"
         return request.url
+
+    def _body(self, request: Request) -> bytes:
+        if request.presentation in {Presentation.IN_BODY, Presentation.ELSEWHERE} and request.key is not None:
+            return with_key_in_body(request.body, self._secrets[request.key].reveal())
+        return request.body
 
     def _headers(self, request: Request) -> list[tuple[str, str]]:
         headers = [*request.headers, *self._authorization(request)]
@@ -440,7 +446,11 @@ class HttpSender(Sender):
     def _authorization(self, request: Request) -> list[tuple[str, str]]:
         if request.presentation is Presentation.MADE_UP:
             return [("Authorization", f"Bearer {self._made_up}")]
-        if request.key is None or request.presentation in {Presentation.NONE, Presentation.QUERY}:
+        if request.key is None or request.presentation in {
+            Presentation.NONE,
+            Presentation.QUERY,
+            Presentation.IN_BODY,
+        }:
             return []
         secret = self._secrets[request.key].reveal()
         if request.presentation in {Presentation.OTHER_HEADER, Presentation.ELSEWHERE}:

@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gt_conformance.checks import NEAR, Violation, cosine, finding_of, in_order, requests
+from gt_conformance.checks import (
+    EMBED_DIFFERENTLY,
+    LETTERS_LOST,
+    LIST_DIFFERENTLY,
+    NEAR,
+    Violation,
+    cosine,
+    finding_of,
+    in_order,
+    requests,
+)
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.runner._mixing import Mixing, route_of
 from gt_conformance.runner._result import CheckResult, renamed_in
@@ -61,7 +71,7 @@ _KINDS: Mapping[str, _Kind] = {
     "/models": _Kind(
         _names,
         lambda one, other: one == other,
-        finding_of("", "instances:list differently", shared=True),
+        finding_of("", LIST_DIFFERENTLY, shared=True),
         "the same request gets other names when it comes again",
         "Have every instance of the tenant behind its load balancer, and every cache, list the same names to a key: "
         "one of them is behind.",
@@ -69,7 +79,7 @@ _KINDS: Mapping[str, _Kind] = {
     "/embeddings": _Kind(
         _vectors,
         _are_close,
-        finding_of("", "instances:embed differently", shared=True),
+        finding_of("", EMBED_DIFFERENTLY, shared=True),
         "the same request gets other vectors when it comes again",
         "Have every instance of the tenant behind its load balancer embed by the same model: a text must get the same "
         "vector each time.",
@@ -85,6 +95,8 @@ class Unsteady:
     exchanges: Mapping[str, Exchange]
     renamed: Mapping[str, str]
     """Findings that became that of a route."""
+    letters: frozenset[str] = frozenset()
+    """What is said of letters that are lost, on several routes: now and then or not, that is one cause of its own."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what is wrong in answers of these routes under that finding, and what rests on them."""
@@ -93,7 +105,7 @@ class Unsteady:
 
     def _amend(self, violation: Violation) -> Violation:
         exchange = _proof(violation, self.exchanges)
-        if exchange is None or route_of(exchange) not in self.routes:
+        if exchange is None or route_of(exchange) not in self.routes or violation.finding in self.letters:
             return violation
         kind = _KINDS[route_of(exchange)]
         found = f"{violation.found}; {kind.found}"
@@ -110,17 +122,21 @@ async def find_unsteady(
 
     What a cache or a gateway mixes up is its own finding, and nothing is sent again there.
     """
+    held = list(results)
+    letters = LETTERS_LOST.findings & {item.finding for result in held for item in result.violations}
+    letters = letters if len(letters) >= LETTERS_LOST.least else frozenset()
     found = [
         (item.finding, exchange)
-        for result in results
+        for result in held
         for item in result.violations
-        if (exchange := _proof(item, exchanges)) is not None
+        if item.finding not in letters
+        and (exchange := _proof(item, exchanges)) is not None
         and (mixing is None or mixing.finding_of_route(route_of(exchange)) is None)
     ]
     routes = {route_of(exchange) for _, exchange in found}
     unsteady = [route for route in routes if await _differs(_asked(route, found, exchanges), send_again)]
     renamed = {finding: _KINDS[route_of(one)].finding for finding, one in found if route_of(one) in unsteady}
-    return Unsteady(frozenset(unsteady), exchanges, renamed) if unsteady else None
+    return Unsteady(frozenset(unsteady), exchanges, renamed, letters) if unsteady else None
 
 
 def _asked(

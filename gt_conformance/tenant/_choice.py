@@ -77,11 +77,11 @@ def _is_allowed_the_name(key: Credential, tenant: Tenant, route: Route) -> bool:
     if route is Route.MODELS:
         # Any valid key may list; only one that is published the client's name proves that the list holds it.
         return key.purpose is not Purpose.UPLOAD and key.may_use(tenant.model(Modality.CHAT)) is not False
-    return route.modality is None or key.may_use(tenant.model(route.modality)) is not False
+    return route.modality is None or tenant.may_use(key, route.modality) is not False
 
 
 def _converses(key: Credential, tenant: Tenant) -> bool:
-    return key.holds_conversations is not False and key.may_use(tenant.model(Modality.CHAT)) is not False
+    return key.holds_conversations is not False and tenant.may_use(key, Modality.CHAT) is not False
 
 
 def _writes(key: Credential, tenant: Tenant) -> bool:
@@ -130,7 +130,17 @@ def _split_note(inference: Mapping[Route, Credential]) -> str | None:
 
 
 def find_undeclared_name(tenant: Tenant, modality: Modality) -> Blocker | None:
-    """A published name that no key which asks models is allowed, where each declares a list: what to do about it."""
+    """Why no key can ask a model for it: no name is declared, or no key is declared to be allowed it, and what to do.
+
+    None where a key can, or where nothing says so.
+    """
+    if not tenant.serves(modality):
+        return Blocker(
+            f"the tenant file names no model for {modality.value}",
+            f"Add {modality.value}: NAME to {tenant.where_models_are}. Where the tenant has no such model, accept that "
+            "this is not tested (gt-conformance accept).",
+            cause=f"model for {modality.value}",
+        )
     alias = tenant.model(modality)
     live = [key for key in tenant.live_credentials if key.purpose is not Purpose.UPLOAD]
     if not live or any(key.may_use(alias) is not False for key in live):
@@ -176,7 +186,7 @@ def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) 
             if tenant.dataset is None:
                 return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
             known = {name for key in tenant.live_credentials for name in key.datasets or ()}
-            if (near := nearest_name(tenant.dataset, known)) is not None:
+            if tenant.dataset not in known and (near := nearest_name(tenant.dataset, known)) is not None:
                 return f"Did you mean {near}? Correct dataset in the tenant file: no key is declared to write there."
             wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
         case Route.FILE_STATUS:

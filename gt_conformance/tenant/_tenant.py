@@ -286,8 +286,19 @@ class Tenant:
     """The tenant file as it is, without secrets, where they come from, and files of this machine: what is recorded."""
 
     def model(self, modality: Modality) -> str:
-        """The published name used for it. An alias serves every modality, so chat's is used for one left out."""
-        return self.models.get(modality, self.models[Modality.CHAT])
+        """The published name used for it. An alias serves every modality, so chat's is used for one left out.
+
+        Where there is no chat model, the first name is used for what must be refused.
+        """
+        return self.models.get(modality) or self.models.get(Modality.CHAT) or next(iter(self.models.values()))
+
+    def serves(self, modality: Modality) -> bool:
+        """Whether the tenant file names a published name that is to work there: one for chat is an alias, for all."""
+        return modality in self.models or Modality.CHAT in self.models
+
+    def may_use(self, key: Credential, modality: Modality) -> bool | None:
+        """Whether the key is allowed the published name that is used for it; ``None`` where it declares none."""
+        return key.may_use(self.model(modality)) if self.serves(modality) else False
 
     def declares(self, modality: Modality) -> bool:
         """Whether the tenant file names a published name for it."""

@@ -161,8 +161,8 @@ def _key_for(tenant: Tenant, route: Route, preferred: Credential | None = None) 
         return key in usable and reaches(tenant, key, route)
 
     def may_be(key: Credential) -> bool:
-        model = tenant.model(route.modality) if route.modality is not None else None
-        return key in usable and key.may(route) is not False and (model is None or key.may_use(model) is not False)
+        named = route.modality is None or tenant.may_use(key, route.modality) is not False
+        return key in usable and key.may(route) is not False and named
 
     return narrowest_key(tenant, is_declared) or narrowest_key(tenant, may_be)
 

@@ -173,6 +173,11 @@ def _key_in_a_cookie(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: secret in sent) if sent and not request.secret else None
 
 
+def _key_in_a_body(request: Request, secrets: Secrets) -> str | None:
+    given = request.fields.get("api_key")
+    return None if request.secret else _live_key(secrets, lambda secret: secret == given)
+
+
 def _key_in_the_query_of_google(request: Request, secrets: Secrets) -> str | None:
     return _live_key(secrets, lambda secret: f"&key={secret}" in f"&{request.query}")
 
@@ -322,6 +327,13 @@ FAULTS = (
         "key-in-query-of-another-name-taken",
         "The key is taken from the query string as `key`, as Google's API has it.",
         use_key(_key_in_the_query_of_google),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "key-in-a-body-taken",
+        "The key is taken from the field api_key of a body, as upstreams of gateways are given theirs.",
+        use_key(_key_in_a_body),
         caught_by="key.required",
         breaks=("A1",),
     ),

@@ -198,7 +198,13 @@ def _without_conversation(scope: Scope, request: Request) -> Scope:
     return with_request_header(scope, CONVERSATION_HEADER, None) if is_chat else scope
 
 
-def _by_id_alone(wanted: Predicate) -> MiddlewareFactory:
+def _conversation_in_body(request: Request) -> str:
+    return str(request.fields.get("conversation_id", ""))
+
+
+def _by_id_alone(
+    wanted: Predicate, named: Callable[[Request], str] = lambda request: request.header(CONVERSATION_HEADER)
+) -> MiddlewareFactory:
     """A chat goes on in whatever conversation it names, by a name that its own key may use."""
 
     def make(secrets: Secrets) -> MiddlewareFactory:
@@ -213,13 +219,14 @@ def _by_id_alone(wanted: Predicate) -> MiddlewareFactory:
                 await call.respond(response)
                 return
             own = "desk-assistant" if is_live(request, secrets, "PARTNER") else ALIAS
-            found = opened.get(request.header(CONVERSATION_HEADER)) if CHAT(request) and wanted(request) else None
+            found = opened.get(named(request)) if CHAT(request) and wanted(request) else None
             if found is None or request.fields.get("model") != own or not is_live(request, secrets, *_CHATTING):
                 await call.forward()
                 return
             owner, name = found
             body = json.dumps({**request.fields, "model": name}).encode()
             scope = with_request_header(call.scope, "authorization", owner)
+            scope = with_request_header(scope, CONVERSATION_HEADER, named(request))
             scope = with_request_header(scope, "content-length", str(len(body)))
             await replace(call, receive=replay_body(body, call.receive)).forward(scope)
 
@@ -260,6 +267,13 @@ FAULTS = (
         "streams-find-conversations-by-id-alone",
         "A streamed chat goes on in whatever conversation it names, by a name that its own key may use.",
         _by_id_alone(is_stream),
+        caught_by="conversation.isolated",
+        breaks=("A9",),
+    ),
+    fault(
+        "conversations-in-bodies-found-by-id-alone",
+        "A chat goes on in the conversation that its body names, whoever opened that.",
+        _by_id_alone(lambda _: True, _conversation_in_body),
         caught_by="conversation.isolated",
         breaks=("A9",),
     ),
@@ -577,6 +591,13 @@ FAULTS = (
         "revoked-key-still-embeds",
         "A revoked key is refused everywhere but at embeddings.",
         _take_as("FULL", lambda request, secrets: EMBEDDINGS(request) and _has_secret(request, secrets, "_GONE")),
+        caught_by="key.revocation",
+        breaks=("K22",),
+    ),
+    fault(
+        "revoked-key-still-chats",
+        "A revoked key is refused everywhere but at chats, whole and streamed.",
+        _take_as("CHAT", lambda request, secrets: CHAT(request) and _has_secret(request, secrets, "_GONE")),
         caught_by="key.revocation",
         breaks=("K22",),
     ),

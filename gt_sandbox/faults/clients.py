@@ -280,6 +280,16 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "paths-of-another-server-list-names",
+        "A path of another server's API, which clients ask for, lists published names to anybody.",
+        change_responses(
+            lambda request: request.path.endswith("/api/tags"),
+            lambda *_: json_response(200, {"models": [{"name": "field-analyst"}]}),
+        ),
+        caught_by="client.discovery",
+        breaks=("M7",),
+    ),
+    fault(
         "looking-around-locks-the-key",
         "A key whose client asks for unknown paths is locked.",
         with_secrets(_lock),

@@ -298,6 +298,18 @@ FAULTS = (
         breaks=("C5", "C1"),
     ),
     fault(
+        "conversations-in-latin-1",
+        "What stores conversations keeps letters of Latin-1, and question marks in the place of others.",
+        change_requests(
+            _is_in_conversation,
+            lambda body: json.dumps(
+                json.loads(body.decode().encode("latin-1", errors="replace").decode("latin-1")), ensure_ascii=False
+            ).encode(),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
+    ),
+    fault(
         "streams-forget-the-conversation",
         "A streamed chat does not look at the conversation that it names.",
         change_scopes(

@@ -187,7 +187,24 @@ def _as_latin_1(body: bytes) -> bytes:
 
 _FEW_TEXTS = 8
 
+
+def _holds_a_word(request: Request) -> bool:
+    given = request.fields.get("input") if EMBEDDINGS(request) else None
+    texts = given if isinstance(given, list) else [given]
+    return any(isinstance(text, str) and len(text) < _SHORTEST for text in texts)
+
+
+_SHORTEST = 5
+
+
 FAULTS = (
+    fault(
+        "short-texts-not-embedded",
+        "A text of fewer than five characters is refused, and all that are embedded beside it.",
+        respond_with(_holds_a_word, error_response(400, "input is too short")),
+        caught_by="embeddings.client_batch",
+        breaks=("E1",),
+    ),
     *(
         fault(
             name,

@@ -29,6 +29,7 @@ from gt_sandbox.middleware import (
     error_response,
     has_file,
     hide_statements,
+    is_any,
     is_dataset_upload,
     is_file_state,
     is_live,
@@ -227,22 +228,22 @@ def _answer_by_key(wanted: Predicate, *, whole: bool) -> Callable[[Secrets], Mid
     return make
 
 
-def _say_uploaded(*, to_everybody: bool) -> Callable[[Secrets], MiddlewareFactory]:
-    """What a key uploads into its conversations is put before its chats that name none, or before every chat."""
+def _say_uploaded(to: Predicate, *, of_anybody: bool) -> Callable[[Secrets], MiddlewareFactory]:
+    """What a key uploads into its conversations, or anybody into theirs, is put before these chats."""
 
     def make(_: Secrets) -> MiddlewareFactory:
         said: dict[str, list[str]] = {}
 
         async def say(call: Call) -> None:
             request = call.request
-            reader = "" if to_everybody else request.secret
+            reader = "" if of_anybody else request.secret
             if CONVERSATION_FILES(request):
                 response = await call.response()
                 if response.succeeded:
                     stated = [one.decode() for one in _SENTENCE.findall(request.body)]
                     said.setdefault(reader, []).extend(stated)
                 await call.respond(response)
-            elif CHAT(request) and (to_everybody or not request.header(CONVERSATION_HEADER)) and reader in said:
+            elif CHAT(request) and to(request) and reader in said:
                 before = [{"role": "system", "content": " ".join(said[reader])}]
                 body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
                 scope = with_request_header(call.scope, "content-length", str(len(body)))
@@ -253,6 +254,10 @@ def _say_uploaded(*, to_everybody: bool) -> Callable[[Secrets], MiddlewareFactor
         return per_call(say)
 
     return make
+
+
+def _in_conversation(request: Request) -> bool:
+    return bool(request.header(CONVERSATION_HEADER))
 
 
 _SENTENCE = re.compile(rb"The [^.\n]+ is called [a-z0-9-]+\.")
@@ -509,14 +514,21 @@ FAULTS = (
     fault(
         "conversation-files-known-without-it",
         "What a key uploads into a conversation is known to its chats that name no conversation.",
-        with_secrets(_say_uploaded(to_everybody=False)),
+        with_secrets(_say_uploaded(lambda request: not _in_conversation(request), of_anybody=False)),
         caught_by="upload.dataset_known",
         breaks=("A8",),
     ),
     fault(
         "conversation-files-known-to-everybody",
         "What is uploaded into a conversation is known to every chat.",
-        with_secrets(_say_uploaded(to_everybody=True)),
+        with_secrets(_say_uploaded(is_any, of_anybody=True)),
+        caught_by="upload.needs_conversation",
+        breaks=("A8",),
+    ),
+    fault(
+        "conversation-files-known-in-every-conversation",
+        "What is uploaded into a conversation is known to every conversation, whosever it is, and to no other chat.",
+        with_secrets(_say_uploaded(_in_conversation, of_anybody=True)),
         caught_by="upload.needs_conversation",
         breaks=("A8",),
     ),

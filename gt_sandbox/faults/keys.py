@@ -402,7 +402,6 @@ FAULTS = (
         use_key_where(_is_of_other_tenant, "FULL"),
         caught_by="key.required",
         breaks=("A3",),
-        tenant_file=lambda document: {**document, "other_tenant_key_env": OTHER_TENANT},
     ),
     fault(
         "conversations-of-revoked-keys-open",

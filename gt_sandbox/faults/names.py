@@ -32,7 +32,6 @@ from gt_sandbox.middleware import (
     use_key,
     with_secrets,
 )
-from gt_sandbox.tenant_file import with_markers
 
 _TAKEN_BACK = "spring-desk"
 """An alias that the tenant published once."""
@@ -153,6 +152,16 @@ def _resolve_loosely(body: bytes) -> bytes:
     return json.dumps({**fields, "model": ALIAS}).encode()
 
 
+def _cut_providers(body: bytes) -> bytes:
+    """A provider before a name is cut off, and the allowlist is not asked about what is left."""
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    name = fields.get("model") if isinstance(fields, dict) else None
+    return json.dumps({**fields, "model": ALIAS}).encode() if name == "openai/desk-assistant" else body
+
+
 def _cut_longer_names(body: bytes) -> bytes:
     """A name that begins as a published one is taken for that one."""
     try:
@@ -209,6 +218,13 @@ FAULTS = (
         breaks=("A6",),
     ),
     fault(
+        "names-behind-a-provider-pass-allowlists",
+        "A name with a provider before it is resolved without it, and is on no allowlist.",
+        change_requests(CHAT, _cut_providers),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
         "longer-names-taken",
         "A name that begins as one that the key is allowed is taken for that one.",
         change_requests(CHAT, _cut_longer_names),
@@ -250,15 +266,37 @@ FAULTS = (
         "raw-models-open-conversations",
         "A conversation may be opened with a raw model of the catalog by any key: its allowlist is of aliases alone.",
         _take_raw_for_own(CONVERSATIONS),
-        tenant_file=with_markers,
         caught_by="key.scope_enforced",
         breaks=("M5",),
+    ),
+    fault(
+        "refusals-of-names-list-others",
+        "The refusal of a name says which names there are, whoever is allowed them.",
+        change_refusals(
+            lambda _, response: (
+                response.with_json({"error": {"message": "No such model. There are: field-analyst, desk-assistant."}})
+                if b"model_not_found" in response.body
+                else response
+            )
+        ),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "raw-models-open-conversations-of-conversation-keys",
+        "A conversation key opens conversations with raw models that it is not allowed; other keys open none.",
+        with_secrets(
+            lambda secrets: _take_raw_for_own(
+                lambda request: CONVERSATIONS(request) and is_live(request, secrets, "APP", "PARTNER")
+            )
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("A7", "M5"),
     ),
     fault(
         "raw-models-open-in-conversations",
         "A chat in a conversation takes the raw models of the catalog from any key.",
         _take_raw_for_own(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER))),
-        tenant_file=with_markers,
         caught_by="names.not_allowlisted_refused",
         breaks=("A7",),
     ),
@@ -389,7 +427,6 @@ FAULTS = (
         "internal-dataset-shown",
         "The answer to an upload names the dataset by its internal identifier.",
         change_json(is_dataset_upload, lambda body: body.update(storage=f"vault/{INTERNAL_DATASETS[0]}/1")),
-        tenant_file=with_markers,
         caught_by="tenant.no_raw_model_ids",
         breaks=("A10",),
     ),
@@ -397,7 +434,6 @@ FAULTS = (
         "raw-models-refused",
         "A raw model of the catalog is listed, and does not work as model.",
         change_requests(CHAT, lambda body: body.replace(b'"gt-large-raw"', b'"no-such-model"')),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -405,7 +441,6 @@ FAULTS = (
         "raw-models-do-not-stream",
         "A streamed chat with a raw model of the catalog fails with 500.",
         respond_with(_of_raw_models(is_stream), error_response(500, "upstream failed")),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -416,7 +451,6 @@ FAULTS = (
             _of_raw_models(lambda request: CHAT(request) and "/v1/" not in request.path),
             error_response(404, "The model does not exist."),
         ),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("M6",),
     ),
@@ -424,7 +458,6 @@ FAULTS = (
         "raw-models-named-by-provider-in-streams",
         "The chunks of a stream name the provider's model where a raw model was asked for.",
         replace_bytes(_of_raw_models(is_stream), b'"model":"gt-large-raw"', f'"model":"{PROVIDER}"'.encode()),
-        tenant_file=with_markers,
         caught_by="chat.raw_model",
         breaks=("C2",),
     ),

@@ -10,13 +10,16 @@ from gt_sandbox.middleware import (
     CHAT,
     MiddlewareFactory,
     Request,
+    Response,
     change_chunks,
     change_pieces,
     change_requests,
+    change_responses,
     combine,
     error_response,
     has_role,
     is_stream,
+    is_whole_chat,
     respond_with,
 )
 
@@ -34,6 +37,13 @@ def drop_tools(body: bytes) -> bytes:
     """A chat without its tools, and without a choice among them."""
     fields = json.loads(body)
     return json.dumps({name: value for name, value in fields.items() if name not in {"tools", "tool_choice"}}).encode()
+
+
+def _unstream(body: bytes) -> bytes:
+    fields = json.loads(body)
+    return json.dumps(
+        {name: value for name, value in fields.items() if name not in {"stream", "stream_options"}}
+    ).encode()
 
 
 def _keep_first_tool(body: bytes) -> bytes:
@@ -107,6 +117,45 @@ def _rename(piece: Piece) -> list[Piece]:
     return [_with_function(piece, name="search_web")] if is_first(piece) else [piece]
 
 
+def _in_ascii(arguments: str) -> str:
+    return arguments.encode("ascii", errors="replace").decode()
+
+
+def _letters_lost(piece: Piece) -> list[Piece]:
+    return [_with_function(piece, arguments=_in_ascii(piece["function"].get("arguments") or ""))]
+
+
+def _lose_letters_of_calls(request: Request, response: Response) -> Response:
+    """An answer in one piece, with question marks for letters in the arguments of its calls."""
+    body = response.json
+    if not (is_whole_chat(request) and response.succeeded and body):
+        return response
+    for choice in body["choices"]:
+        for call in choice["message"].get("tool_calls") or ():
+            call["function"]["arguments"] = _in_ascii(call["function"]["arguments"])
+    return response.with_json(body)
+
+
+def _another_call(call: Piece) -> Piece:
+    return _with_function(call, arguments='{"city": "Bergen"}')
+
+
+def _call_twice_under_one_id(request: Request, response: Response) -> Response:
+    """An answer in one piece with a second call, which has the id of the first."""
+    body = response.json
+    if not (is_whole_chat(request) and response.succeeded and body):
+        return response
+    for choice in body["choices"]:
+        calls = choice["message"].get("tool_calls")
+        if calls:
+            calls.append(_another_call(calls[0]))
+    return response.with_json(body)
+
+
+def _stream_twice_under_one_id(piece: Piece) -> list[Piece]:
+    return [piece, {**_another_call(piece), "index": 1}] if is_first(piece) else [piece]
+
+
 def _change_id(piece: Piece) -> list[Piece]:
     """Another id with each piece of one call."""
     return [{**piece, "id": _new_id()}]
@@ -173,6 +222,11 @@ FAULTS = (
         "dropped", "A streamed chat gets to the model without its tools.", change_requests(offers_tools, drop_tools)
     ),
     _streamed(
+        "come-whole",
+        "A chat that offers tools, and is to be streamed, is answered in one piece, as JSON.",
+        change_requests(offers_tools, _unstream),
+    ),
+    _streamed(
         "refused",
         "A streamed chat that offers tools is refused.",
         respond_with(offers_tools, error_response(400, "Tools cannot be streamed.")),
@@ -204,6 +258,24 @@ FAULTS = (
             lambda request: is_stream(request) and has_role("tool")(request),
             error_response(422, "role: tool is not a role."),
         ),
+    ),
+    _streamed(
+        "letters-lost", "Letters of a streamed call's arguments become question marks.", change_calls(_letters_lost)
+    ),
+    _streamed("one-id", "Two tool calls of a stream have one id.", change_calls(_stream_twice_under_one_id)),
+    fault(
+        "tools-called-under-one-id",
+        "Two tool calls of one answer, not streamed, have one id.",
+        change_responses(CHAT, _call_twice_under_one_id),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "letters-of-calls-lost",
+        "Letters of the arguments of calls that are not streamed become question marks.",
+        change_responses(CHAT, _lose_letters_of_calls),
+        caught_by="chat.tools",
+        breaks=("R1",),
     ),
     fault(
         "tools-after-the-first-dropped",

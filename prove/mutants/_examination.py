@@ -48,6 +48,7 @@ TESTS = {
         "checks_addressing",
         "checks_discovery",
     ),
+    "checks/conversation_opening.py": ("checks_conversations",),
     "checks/conversations.py": ("checks_conversations", "capability"),
     "checks/inheritance.py": ("checks_conversations",),
     "checks/isolation.py": ("checks_conversations",),
