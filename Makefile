@@ -70,7 +70,7 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 
 # The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
 # for two cores, because tests wait for servers and clocks. Each file is named once: of a file and its folder, pytest 9 takes the folder.
-LONGEST   := $(patsubst %,tests/test_%.py,outages fleet_report newcomers run_selection doctor output slo clients client_runs checks_hostile run_options redaction capability)
+LONGEST   := $(patsubst %,tests/test_%.py,one_cause outages fleet_report newcomers run_selection doctor output slo clients client_runs checks_hostile run_options redaction capability changed past_runs)
 # Those without a slow test only: each process imports all that it may have to run, and for some of those that is a lot.
 FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -L '^pytestmark = pytest.mark.slow' tests/test_*.py)))
 SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)

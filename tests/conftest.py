@@ -2,9 +2,11 @@
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import coverage
 import pytest
@@ -49,13 +51,23 @@ settings.load_profile("untimed")
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """Measure what is imported in the first of several processes: the others import the same."""
-    measuring = coverage.Coverage.current()
-    if measuring is None or os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+    worker, measuring = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), coverage.Coverage.current()
+    if measuring is None or worker == "gw0":
+        _import_a_share(session.config.args, int(worker[2:]))
         return (yield)
     with _paused(measuring):
         return (yield)
+
+
+def _import_a_share(paths: list[str], worker: int) -> None:
+    """Import first what the other processes do not: what a fresh checkout has to compile is compiled by one of them."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    files = [path for path in map(Path, paths) if path.match("tests/test_*.py")]
+    for path in files[worker::workers] if workers > 1 else ():
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # which the collection then meets, and reports
+            importlib.import_module(f"tests.{path.stem}")
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,17 +4,53 @@ No run waits: neither between attempts nor for its turn, by a clock that goes on
 """
 
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any
 
 import httpcore
 import httpx
+import pytest
 
+from gt_conformance import Record, results
+from gt_conformance.exchange import Redactor
 from gt_conformance.network import HttpClient
 from gt_conformance.network._streams import PROGRESS, Step
+from gt_conformance.planning import Plan
 from gt_conformance.runner import HttpSender, Sender
+from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant
 from gt_sandbox import EmbeddedTenant
 from tests.loopback_http import FakeClock
+
+
+def judge(planned: Plan, running: EmbeddedTenant) -> Record:
+    """What ``gt_conformance.run`` records, for tests that look at outcomes and findings.
+
+    A quarter of a run's time is left out, which makes no difference to them: nothing that is recorded is searched for
+    secrets, and the record is not sealed with digests.
+    """
+    with Session(planned, sender=direct(running, planned.tenant)) as session:
+        for case in planned.cases:
+            session.judgement(case)
+    with pytest.MonkeyPatch.context() as here:
+        here.setattr(session._runner, "_redactor", _Unsearched({}))  # noqa: SLF001 - by which alone a record is searched
+        here.setattr(results, "seal", lambda record: record)
+        record = session.record()
+    assert not record["suite_errors"], record["suite_errors"][0]
+    return record
+
+
+class _Unsearched(Redactor):
+    """Takes it for granted that nothing holds a secret."""
+
+    def value(self, value: Any) -> Any:
+        return value
+
+    def values(self, values: list[Any]) -> list[Any]:
+        return values
+
+    def any_holds(self, texts: Iterable[str]) -> bool:  # noqa: ARG002 - as of what it replaces
+        return False
 
 
 def direct(running: EmbeddedTenant, tenant: Tenant) -> Callable[[], Sender] | None:

@@ -15,7 +15,6 @@ from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, names_fa
 from gt_conformance.checks._requests import MADE_UP_ID, MALFORMED_ID
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import CheckResult, Runner
-from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose, RemarkKind
 from gt_sandbox import EmbeddedTenant
@@ -23,6 +22,7 @@ from gt_sandbox.variants import VARIANTS, model, select_variants
 from gt_sandbox.variants.model import EMPTY_SHARE
 from prove._process import bundled
 from tests import fake_tenant
+from tests.direct import judge
 from tests.fake_tenant import (
     CALLED,
     COMPLETION,
@@ -486,10 +486,7 @@ def test_what_the_model_lacks_is_blocked_by_its_name_and_never_held_against_the_
         planned = session.plan(under_test, bundled())  # some checks are left to runs of all
         wanted = ("vercel-ai-sdk-", "hermes-chat", "llamaindex-conversation_files")
         planned = replace(planned, cases=tuple(case for case in planned.cases if case.id.startswith(wanted)))
-        with Session(planned, run_id="r1") as judging:
-            for case in planned.cases:
-                judging.judgement(case)
-            found = judging.record()["findings"]
+        found = judge(planned, running)["findings"]
     assert not [item for item in found if item["outcome"] == Outcome.VIOLATES]
     blocked = [item for item in found if item["outcome"] == Outcome.BLOCKED]
     assert blocked

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gt_conformance import Record, plan, run
+from gt_conformance import Record, plan
 from gt_conformance.needs import NeededFor, find_in_console, find_needs
 from gt_conformance.planning import Selection
 from gt_conformance.session import foretell
@@ -17,7 +17,7 @@ from gt_conformance.tenant import from_file
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import Request, record_requests
 from tests.commands import in_process
-from tests.direct import direct
+from tests.direct import judge
 
 Document = dict[str, Any]
 Secrets = dict[str, str]
@@ -93,7 +93,7 @@ def test_each_block_of_a_run_is_foretold(name: str, running: EmbeddedTenant, tmp
     path, secrets = written(tmp_path, running, SETUPS[name])
     selection = Selection(("dify",))
     tenant = from_file(path, secrets)
-    found = missing(run(plan(tenant, selection=selection), sender=direct(running, tenant)))
+    found = missing(judge(plan(tenant, selection=selection), running))
     _, record = foretell(plan(from_file(path, secrets, commands=False), selection=selection))
     assert missing(record) == found
     assert {need.finding: need.remedy for need in find_needs(record)} == found

@@ -17,7 +17,7 @@ from gt_conformance.results import cases, exit_code
 from gt_conformance.runner import Rehearsal
 from gt_conformance.tenant import Tenant, TenantKind, from_environment, from_file, from_mapping
 from gt_sandbox import EmbeddedTenant
-from tests.direct import direct
+from tests.direct import judge
 from tests.scripted import BOOKS as RUNBOOKS
 
 BOOKS = ("dify", "n8n", "cursor")
@@ -38,9 +38,7 @@ def running() -> Iterator[EmbeddedTenant]:
 def judged(running: EmbeddedTenant, tenant: Tenant, *books: str) -> Record:
     """A run of a few runbooks."""
     planned = plan(tenant, tuple(RUNBOOKS.values()), selection=Selection(runbooks=books or BOOKS))
-    record = run(planned, sender=direct(running, tenant))
-    assert not record["suite_errors"], record["suite_errors"][0]
-    return record
+    return judge(planned, running)
 
 
 def told(record: Record) -> list[str]:
@@ -339,7 +337,7 @@ def test_what_is_declared_of_the_only_key_of_its_kind_accuses_nobody(
 ) -> None:
     """Nothing shows whether the file or the tenant is right: the operator is told what to look at."""
     tenant = tenant_in(tmp_path, running, slip)
-    boundary = run(plan(tenant, selection=Selection(boundary=True)), sender=direct(running, tenant))
+    boundary = judge(plan(tenant, selection=Selection(boundary=True)), running)
     record = judged(running, tenant, "openai-sdk-curl")
     assert told(record)
     assert told(boundary)

@@ -108,7 +108,7 @@ def test_what_goes_wrong_in_one_form_is_one_finding_with_a_remedy_for_it(name: s
 def test_control_characters_within_texts_are_one_finding_that_speaks_of_no_cut() -> None:
     """The bodies are whole: what has a text of several words is no JSON, and the model is not blamed for it."""
     unescape = change_responses(is_whole, lambda _, one: one.with_body(one.body.replace(b" ", b"\v")))
-    lines = found(judged(unescape, every=True))
+    lines = found(judged(unescape, "dify"))
     assert all("control characters escaped" in line for line in lines), lines
     assert len(lines) == 1
 
@@ -237,7 +237,7 @@ def test_numbers_that_are_text_are_one_mistake_whether_they_are_whole_or_not() -
         counts = body.get("usage")
         return {**body, "usage": {key: str(one) for key, one in counts.items()}} if isinstance(counts, dict) else body
 
-    [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), every=True))
+    [line] = found(judged(replace_json(lambda request: CHAT(request) or EMBEDDINGS(request), as_text), "dify"))
     assert "In several places it returns values of type text where type number is expected" in line
 
 
@@ -250,7 +250,7 @@ def numbered(value: object) -> object:
 
 def test_ids_that_are_numbers_are_one_finding_where_nobody_knows_the_number() -> None:
     """Who asks for a file by the id that was given gets a 404 for the same reason."""
-    [line] = found(judged(replace_json(lambda request: not MODELS(request), numbered), every=True))
+    [line] = found(judged(replace_json(lambda request: not MODELS(request), numbered), "dify"))
     assert "In several places it returns values of type number where type text is expected" in line
 
 
@@ -273,7 +273,7 @@ def test_a_filter_that_writes_over_names_is_one_finding() -> None:
         masked = re.sub(rb"[a-z]+-[a-z]+(?:-[a-z0-9]+)*", b"[REDACTED]", response.body)
         return response if response.json is None else response.with_body(masked)
 
-    [line] = found(judged(change_responses(is_whole, mask), every=True))
+    [line] = found(judged(change_responses(is_whole, mask), "dify"))
     assert "Find what puts '[REDACTED]' in place of published names" in line
 
 
@@ -283,7 +283,7 @@ def test_answers_that_are_cut_at_a_size_are_one_finding() -> None:
     def cut(_: Request, response: Response) -> Response:
         return response.with_body(response.body[:2048]) if response.succeeded else response
 
-    [line] = found(judged(change_responses(is_whole, cut), every=True))
+    [line] = found(judged(change_responses(is_whole, cut)))
     assert "whatever its size" in line
     assert "POST /embeddings" in line
     assert "POST /audio/speech" in line
@@ -308,7 +308,7 @@ def test_a_filter_that_escapes_texts_is_not_the_model_that_writes_no_json() -> N
         return html.escape(value) if isinstance(value, str) else value
 
     escaped = combine(replace_json(is_any, escape), change_chunks(lambda chunk: [escape(chunk)]))
-    [line] = found(judged(escaped, every=True))
+    [line] = found(judged(escaped, "dify"))
     assert "not escaped for a web page" in line
 
 
@@ -359,7 +359,7 @@ def test_keys_that_fail_in_the_same_words_are_one_finding(refusal: Response, wor
     def refuse_some(secrets: Secrets) -> MiddlewareFactory:
         return refuse(lambda request: is_live(request, secrets, "APP", "PARTNER"), refusal)
 
-    [line] = found(judged(with_secrets(refuse_some), every=True))
+    [line] = found(judged(with_secrets(refuse_some), "dify"))
     assert line.startswith("blocked")
     assert words in line
 

@@ -8,7 +8,7 @@ from itertools import count
 import httpcore
 import pytest
 
-from gt_conformance import Record, plan, resources, run
+from gt_conformance import Record, plan, resources
 from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.exchange import Request as Sent
 from gt_conformance.planning import Selection
@@ -46,7 +46,7 @@ from gt_sandbox.middleware import (
     refuse,
     with_secrets,
 )
-from tests.direct import Silence, direct
+from tests.direct import Silence, judge
 
 FAILED = error_response(500, "storage is down")
 BUSY = error_response(503, "overloaded")
@@ -66,9 +66,7 @@ def judged(middleware: MiddlewareFactory, *books: str, every: bool = False) -> R
     with EmbeddedTenant(middleware=(middleware,)) as running:
         tenant = from_mapping(running.tenant_document(), running.secrets, kind=TenantKind.EMBEDDED, name="the tenant")
         runbooks = [book for book in BOOKS if books or every or book.id in VARIED]
-        record = run(plan(tenant, runbooks, selection=Selection(runbooks=books)), sender=direct(running, tenant))
-    assert not record["suite_errors"], record["suite_errors"][0]
-    return record
+        return judge(plan(tenant, runbooks, selection=Selection(runbooks=books)), running)
 
 
 def found(record: Record) -> list[str]:
