@@ -331,8 +331,8 @@ def test_what_one_part_of_the_way_does_is_one_finding(fault: str, words: str) ->
 
 
 KEYS = {
-    "a shard is down": (error_response(500, "shard 2 is down"), "what the keys partner, upload have in common"),
-    "no words": (error_response(500, "Internal server error"), "what the keys partner, upload have in common"),
+    "a shard is down": (error_response(500, "shard 2 is down"), "what the keys app, partner have in common"),
+    "no words": (error_response(500, "Internal server error"), "what the keys app, partner have in common"),
     "a clock is behind": (error_response(401, "Token used before issued"), "refuses the keys app, partner in the same"),
     "no claims": (error_response(403, "identity: claims missing"), "and each secret right"),
 }
