@@ -1,7 +1,10 @@
 """A gateway that spoils every answer alike, and an instance that spoils its own, are one finding each."""
 
 import html
+import json
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
@@ -441,6 +444,9 @@ def test_an_instance_that_does_not_know_a_file_says_nothing_of_dead_keys() -> No
         ("bodies-cut-at-4-kb", "token-ids-refused"),
         ("unknown-fields-dropped", "speech-500"),
         ("chats-cached-by-key-alone", "retired-secrets-work-unversioned"),
+        ("chats-cached-without-tools", "conversations-of-others-open-unversioned"),
+        ("any-x-api-key-taken", "revoked-keys-list-models"),
+        ("vectors-cached-before-the-key", "base64-unasked"),
     ],
     ids=" and ".join,
 )
@@ -450,3 +456,170 @@ def test_what_one_part_of_the_way_does_hides_no_second_cause(names: tuple[str, s
     lines = found(judged(combine(*middleware), every=True))
     assert len(lines) == 2, lines
     assert all(line.startswith("violates") for line in lines)
+
+
+def test_a_key_that_a_route_stops_serving_is_one_finding() -> None:
+    """The key lists its names all the time: it is no ban of the whole key, and no firewall before chats."""
+
+    def suspend(_: Secrets) -> MiddlewareFactory:
+        suspended: set[str] = set()
+
+        def answer(request: Request, response: Response) -> Response:
+            if CHAT(request) and request.secret in suspended:
+                return error_response(401, "Key is suspended")
+            if response.status == 403:
+                suspended.add(request.secret)
+            return response
+
+        return change_responses(is_whole, answer)
+
+    lines = found(judged(with_secrets(suspend), every=True))
+    assert len(lines) == 1, lines
+    assert "Find why the tenant stops serving a key while the run is under way" in lines[0]
+
+
+def expire_after_two(_: Secrets) -> MiddlewareFactory:
+    """A conversation is known for two requests."""
+    asked: Counter[str] = Counter()
+
+    def is_expired(request: Request) -> bool:
+        named = request.header(CONVERSATION_HEADER)
+        asked[named] += 1
+        return bool(named) and asked[named] > 2
+
+    return refuse(is_expired, error_response(404, "The conversation does not exist."))
+
+
+@pytest.mark.parametrize(
+    ("middleware", "words"),
+    [
+        (
+            refuse(
+                lambda one: bool(one.header(CONVERSATION_HEADER)), Response(431, (("content-type", "text/plain"),), b"")
+            ),
+            "take requests with the header X-GT-Conversation-Id",
+        ),
+        (with_secrets(expire_after_two), "keep each conversation that it opens"),
+    ],
+    ids=["too large", "expired"],
+)
+def test_what_names_a_conversation_and_is_refused_for_that_is_one_finding(
+    middleware: MiddlewareFactory, words: str
+) -> None:
+    """A chat in it, and an upload into it."""
+    lines = found(judged(middleware, every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def test_an_instance_without_the_routes_of_gt_is_one_finding() -> None:
+    """What creates something is sent again until it is answered, too."""
+    numbers = count()
+    missing = refuse(lambda one: is_of_gt(one) and next(numbers) % 2 == 0, error_response(404, "Not Found"))
+    lines = [line for line in found(judged(missing, every=True)) if line.startswith("violates")]
+    assert len(lines) == 1, lines
+    assert "Find what fails intermittently" in lines[0]
+
+
+def test_an_instance_that_drops_a_field_is_not_an_address_that_does() -> None:
+    """Each second request for vectors comes without encoding_format, at whichever address."""
+    numbers = count()
+
+    def drop(body: bytes) -> bytes:
+        return body if next(numbers) % 2 else body.replace(b'"encoding_format":"base64"', b'"encoding_format":"float"')
+
+    lines = found(judged(change_requests(EMBEDDINGS, drop), every=True))
+    assert len(lines) == 1, lines
+    assert "when the same request was sent again" in lines[0]
+
+
+def test_a_dead_key_that_fails_as_live_keys_do_is_no_finding_of_its_own() -> None:
+    """A node that is gone serves some keys, and a revoked one is among these."""
+
+    def fail(secrets: Secrets) -> MiddlewareFactory:
+        keys = [secrets[f"GT_EMBEDDED_{name}"] for name in ("UPLOAD", "PARTNER", "GONE")]
+        page = Response(503, (("content-type", "text/html"),), b"<html><body>Sorry</body></html>")
+        return refuse(lambda request: request.secret in keys, page)
+
+    [line] = found(judged(with_secrets(fail), every=True))
+    assert "what the keys partner, upload have in common" in line
+
+
+def test_letters_that_one_instance_loses_are_one_finding() -> None:
+    """In chats as in embeddings: they are not two models, though a text gets other vectors when it comes again."""
+    numbers = count()
+
+    def lose(body: bytes) -> bytes:
+        return body if next(numbers) % 3 else re.sub(rb"[\x80-\xff]", b"?", body)
+
+    lines = found(judged(change_requests(is_any, lose), every=True))
+    assert len(lines) == 1, lines
+    assert "read and write UTF-8" in lines[0]
+
+
+def test_a_route_that_fails_for_one_key_and_refuses_the_others_leads_elsewhere() -> None:
+    """Another service answers there, and knows no key of the tenant."""
+
+    def lead_elsewhere(secrets: Secrets) -> MiddlewareFactory:
+        return combine(
+            refuse(
+                lambda one: is_file_state(one) and is_live(one, secrets, "APP"), error_response(500, "No deployments")
+            ),
+            refuse(is_file_state, error_response(401, "No api key passed in.")),
+        )
+
+    lines = found(judged(with_secrets(lead_elsewhere), every=True))
+    assert len(lines) == 1, lines
+    assert "Find out where GET /api/tenant/files/{id} leads" in lines[0]
+
+
+def test_a_cache_that_looks_at_a_part_of_the_body_is_one_finding() -> None:
+    """Chats and vectors are those of earlier requests, some in another form, whoever asks."""
+
+    def keep(_: Secrets) -> MiddlewareFactory:
+        kept: dict[tuple[str, bytes], Response] = {}
+
+        def answer(request: Request, response: Response) -> Response:
+            key = (request.path, request.body[:100])
+            return kept.setdefault(key, response) if response.succeeded or key in kept else response
+
+        return change_responses(lambda one: CHAT(one) or EMBEDDINGS(one), answer)
+
+    lines = [line for line in found(judged(with_secrets(keep), every=True)) if line.startswith("violates")]
+    assert len(lines) == 1, lines
+    assert "every cache before it, answer each chat by itself" in lines[0]
+
+
+def with_messages(change: Callable[[str], str]) -> MiddlewareFactory:
+    """Texts of messages are changed on their way to the model."""
+
+    def write(body: bytes) -> bytes:
+        fields = json.loads(body)
+        for message in fields.get("messages", []):
+            if isinstance(message.get("content"), str):
+                message["content"] = change(message["content"])
+        return json.dumps(fields).encode()
+
+    return change_requests(CHAT, write)
+
+
+def test_a_filter_that_masks_digits_is_no_weak_model() -> None:
+    """It may be there for a good reason, so it blocks; but nobody is told to look for another model."""
+    [line] = found(judged(with_messages(lambda text: re.sub(r"\d", "#", text)), "generic-openai-http"))
+    assert line.startswith("blocked")
+    assert "Find what masks parts of messages" in line
+
+
+def test_an_echo_in_place_of_the_model_is_one_finding() -> None:
+    """Whatever it seems to have forgotten, of conversations and of earlier messages."""
+
+    def repeat(request: Request, response: Response) -> Response:
+        body = response.json
+        if body is None or not response.succeeded:
+            return response
+        body["choices"][0]["message"]["content"] = request.messages[-1].get("content")
+        return response.with_json(body)
+
+    lines = found(judged(change_responses(is_whole_chat, repeat), every=True))
+    assert len(lines) == 1, lines
+    assert "Find what answers in place of the model" in lines[0]

@@ -108,6 +108,8 @@ class Unsteady:
         if exchange is None or route_of(exchange) not in self.routes or violation.finding in self.letters:
             return violation
         kind = _KINDS[route_of(exchange)]
+        if self.letters and not exchange.request.body.isascii():
+            return replace(violation, finding=LETTERS_LOST.finding, remedy=LETTERS_LOST.remedy)
         found = f"{violation.found}; {kind.found}"
         return replace(violation, finding=kind.finding, found=found, remedy=kind.remedy)
 
@@ -135,7 +137,11 @@ async def find_unsteady(
     ]
     routes = {route_of(exchange) for _, exchange in found}
     unsteady = [route for route in routes if await _differs(_asked(route, found, exchanges), send_again)]
-    renamed = {finding: _KINDS[route_of(one)].finding for finding, one in found if route_of(one) in unsteady}
+    renamed = {
+        finding: LETTERS_LOST.finding if letters and not one.request.body.isascii() else _KINDS[route_of(one)].finding
+        for finding, one in found
+        if route_of(one) in unsteady
+    }
     return Unsteady(frozenset(unsteady), exchanges, renamed, letters) if unsteady else None
 
 

@@ -502,6 +502,16 @@ FAULTS = (
         breaks=("V4",),
     ),
     fault(
+        "requests-in-conversations-too-large",
+        "A gateway refuses whatever has the header X-GT-Conversation-Id with 431.",
+        refuse(
+            lambda request: bool(request.header(CONVERSATION_HEADER)),
+            Response(431, (("content-type", "text/plain"),), b"Request Header Fields Too Large"),
+        ),
+        caught_by="conversation.create",
+        breaks=("V4", "U4"),
+    ),
+    fault(
         "conversation-header-stripped",
         "A gateway before the tenant takes X-GT-Conversation-Id off every request.",
         change_scopes(lambda scope, _: with_request_header(scope, CONVERSATION_HEADER, None)),

@@ -34,6 +34,7 @@ from gt_sandbox.middleware import (
     with_secrets,
 )
 
+_FIRST_BYTES = 100
 _WORD = re.compile(rb"gtword[0-9a-f]{10}")
 
 
@@ -309,6 +310,13 @@ FAULTS = (
         _cache(is_whole_chat, lambda request: (request.secret, request.body)),
         caught_by="conversation.continuity",
         breaks=("C3",),
+    ),
+    fault(
+        "embeddings-cached-by-the-first-100-bytes",
+        "A cache before the key knows a request for embeddings by the first 100 bytes of its body.",
+        _cache_in_front(EMBEDDINGS, lambda request: request.body[:_FIRST_BYTES]),
+        caught_by="embeddings.base64",
+        breaks=("E3", "K12"),
     ),
     fault(
         "chats-swapped-under-load",
