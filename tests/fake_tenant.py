@@ -75,6 +75,10 @@ REGISTRY = BUILT_IN
 """The checks of the plans that are made here; a test may put others in their place."""
 
 
+ASKED_AGAIN = 3
+"""So often a run asks at its end, once more, what the answer that a violation shows was to: it may come otherwise."""
+
+
 class FakeSender(Sender):
     """Answers from memory and keeps what it was sent."""
 

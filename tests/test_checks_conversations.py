@@ -19,6 +19,7 @@ from gt_conformance.tenant import Credential, Tenant, Unsure
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose, Scope
 from tests.fake_tenant import (
     ALIAS,
+    ASKED_AGAIN,
     BASE_URL,
     COMPLETION,
     DONE,
@@ -372,8 +373,8 @@ def test_a_fact_that_is_never_recalled_is_a_violation_of_a_tenant_whose_model_re
     assert re.fullmatch(r"a later chat knows the code word \([a-z]+-[0-9a-f]{4}\)", violation.expected)
     assert violation.found == f"{TRIES} answers without it"
     questions = [number for number, request in enumerate(sender.sent, 1) if asks_plainly(request)]
-    assert len(questions) == TRIES
-    assert violation.exchange == f"x{questions[-1]:04d}"
+    assert len(questions) == TRIES + ASKED_AGAIN
+    assert violation.exchange == f"x{questions[TRIES - 1]:04d}"
 
 
 def test_a_fact_that_the_model_cannot_recall_in_one_request_either_is_not_held_against_the_tenant() -> None:
@@ -496,7 +497,8 @@ def test_an_id_that_no_conversation_has_leads_into_none(rule: Rule, outcome: Out
     assert all(violation.expected.endswith(LAST) for violation in result.violations)
     ids = [(thread(request), streamed(request)) for request in sender.sent if elsewhere(request)]
     assert len({name for name, _ in ids}) == 2
-    assert sorted(how for _, how in ids) == [False, True]
+    asked = ids if outcome is Outcome.CONFORMS else ids[:-ASKED_AGAIN]
+    assert sorted(how for _, how in asked) == [False, True]
     refused = rule is UNKNOWN["refused with a 403"][0]
     assert bool(result.advisories) == (not refused and outcome is Outcome.CONFORMS)
 

@@ -11,6 +11,7 @@ from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
 from tests.fake_tenant import (
+    ASKED_AGAIN,
     BASE_URL,
     HTML_PAGE,
     INFERENCE,
@@ -263,8 +264,8 @@ def test_a_file_that_does_not_become_ready_violates(told: tuple[str, ...], said:
     sender = FakeSender(states(*told), extensions)
     [violation] = judged(INTO_CONVERSATION, tenant=within(3), sender=sender).violations
     assert (violation.expected, violation.found) == (READY, said)
-    last = max(number for number, request in enumerate(sender.sent, start=1) if STATE(request) and request.key == "app")
-    assert violation.exchange == f"x{last:04d}"
+    polls = [number for number, one in enumerate(sender.sent, start=1) if STATE(one) and one.key == "app"]
+    assert violation.exchange == f"x{polls[-1 - ASKED_AGAIN]:04d}"
 
 
 def test_a_file_is_waited_for_until_the_time_is_over(clock: Clock) -> None:
