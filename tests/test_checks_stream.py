@@ -487,3 +487,29 @@ def test_a_stream_gives_the_words_that_a_chat_in_one_piece_gives(
         to("chat/completions", answer(changed(COMPLETION, {"choices.0.message.content": whole_text}))),
     )
     assert judged("chat.streams", *rules).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("whole_text", "streamed_text", "outcome"),
+    {
+        "all of them": (COUNTED, COUNTED, Outcome.CONFORMS),
+        "as one word": (COUNTED.replace(" ", ""), COUNTED, Outcome.VIOLATES),
+        "one of them twice": (COUNTED.replace("two", "two two"), COUNTED, Outcome.VIOLATES),
+        "as one word, in streams as well": (COUNTED.replace(" ", ""), COUNTED.replace(" ", ""), Outcome.CONFORMS),
+        "something else": ("Of course.", COUNTED, Outcome.CONFORMS),
+    }.values(),
+    ids=str,
+)
+def test_a_chat_in_one_piece_gives_the_words_that_a_stream_gives(
+    whole_text: str, streamed_text: str, outcome: Outcome
+) -> None:
+    """Spaces that are lost, and words that are doubled, in whole answers alone are the tenant's."""
+    rules = (
+        to(
+            "chat/completions",
+            stream(ROLE, chunk({"content": streamed_text}), FINISH, DONE),
+            when=lambda b: "stream" in b,
+        ),
+        to("chat/completions", answer(changed(COMPLETION, {"choices.0.message.content": whole_text}))),
+    )
+    assert judged("chat.completes", *rules, parameters=Parameters(token_limit="max_tokens")).outcome is outcome

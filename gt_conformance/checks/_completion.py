@@ -38,8 +38,13 @@ def shape_of(profile: ChatProfile) -> Parameters:
 
 
 def chat_request(probe: Probe, messages: Any = None, **body: Any) -> Request:
-    """A chat completion with the limit field and the body fields that the row's client sends."""
+    """A chat completion with the limit field and the body fields that the row's client sends.
+
+    Left out, the message asks for the code word alone, and with a limit or fields of a client for several words.
+    """
     parameters = probe.parameters
+    if messages is None and (parameters.fields or parameters.token_limit != "none"):
+        messages = say_words(probe.run_id, probe.credential.name)
     if parameters.token_limit != "none":
         body = {parameters.token_limit: parameters.token_limit_value or probe.tenant.limits.completion_tokens, **body}
     fields = {**dict(parameters.fields), **body}

@@ -191,7 +191,8 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
         return is_answered(response) and all(names_fact(said_in(response), fact) for fact in facts)
 
     def spells(response: Response) -> bool:
-        return knows(response) and LETTERS in said_in(response)
+        said = said_in(response)
+        return knows(response) and all(f"{fact} & {LETTERS}" in said for fact in facts)
 
     exchange = await ask_again(probe, request)
     said = said_in(exchange.response)

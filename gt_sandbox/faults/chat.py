@@ -155,7 +155,20 @@ def _change_message_text(change: Callable[[str], str]) -> MiddlewareFactory:
     return change_json(is_whole_chat, change_body)
 
 
+def _without_spaces(choice: Any) -> None:
+    said = choice["message"].get("content")
+    if isinstance(said, str):
+        choice["message"]["content"] = said.replace(" ", "")
+
+
 FAULTS = (
+    fault(
+        "whole-answers-without-spaces",
+        "Answers in one piece lose their spaces, as tokens that are joined without them do.",
+        change_json(is_whole_chat, change_choice(_without_spaces)),
+        caught_by="chat.completes",
+        breaks=("C1",),
+    ),
     fault(
         "chat-500",
         "Chat completions fail with 500.",
