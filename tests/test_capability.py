@@ -24,6 +24,7 @@ from prove._process import bundled
 from tests import fake_tenant
 from tests.direct import judge
 from tests.fake_tenant import (
+    ASKED_AGAIN,
     CALLED,
     COMPLETION,
     DONE,
@@ -157,7 +158,7 @@ def test_a_model_that_never_says_anything_is_a_violation(check: str, empty: Resp
     rule, asked = first(99, empty, streamed=check == "chat.streams")
     found = result(check, rule)
     assert found.outcome is Outcome.VIOLATES
-    assert len(asked) == TRIES
+    assert len(asked) == TRIES + ASKED_AGAIN
 
 
 @pytest.mark.parametrize("check", EMPTY.values(), ids=EMPTY)
@@ -195,22 +196,22 @@ def test_a_limit_that_was_used_up_is_raised_where_it_was_set(check: str, limit: 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "at_the_end"),
+    "wrong",
     [
-        (refusal(500), 3),
-        (answer({"choices": []}), 0),
-        (answer({"choices": [{"message": {"role": "assistant", "content": []}}]}), 0),
-        (answer({"choices": [{"message": "none"}]}), 0),
-        (answer({"error": {"message": "no"}}), 3),
-        (answer("", kind="text/plain"), 3),
+        refusal(500),
+        answer({"choices": []}),
+        answer({"choices": [{"message": {"role": "assistant", "content": []}}]}),
+        answer({"choices": [{"message": "none"}]}),
+        answer({"error": {"message": "no"}}),
+        answer("", kind="text/plain"),
     ],
     ids=["500", "no choice", "no text for content", "no message", "an error", "nothing"],
 )
-def test_what_is_no_answer_of_a_model_is_not_asked_for_again(wrong: Response, at_the_end: int) -> None:
+def test_what_is_no_answer_of_a_model_is_not_asked_for_again(wrong: Response) -> None:
     """A tenant that fails is judged by its first answer; the end of a run asks whether it does so each time."""
     rule, asked = first(99, wrong, streamed=False)
     assert result("chat.completes", rule).outcome is Outcome.VIOLATES
-    assert len(asked) == 1 + at_the_end
+    assert len(asked) == 1 + ASKED_AGAIN
 
 
 def test_a_model_that_answers_is_asked_once() -> None:

@@ -166,7 +166,7 @@ def test_filter_results_before_the_role_are_not_even_remarked() -> None:
     assert not [
         text
         for text in texts(judged(streamed([AZURE, FIRST, STOP, DONE]), "openai-sdk-curl", Route.CHAT))
-        if "model" in text
+        if "model" in text and "gt-large-raw" not in text  # it answers every chat with one and the same stream
     ]
 
 

@@ -238,7 +238,10 @@ def _internal_after_all(value: Mapping[str, Any], locate: Locate) -> list[Proble
 
 
 def _names_of_nobody(value: Mapping[str, Any], declared: Mapping[str, Credential], locate: Locate) -> list[Problem]:
-    """Raw models and aliases of base prompts that no key is allowed: nothing would be asked of them, without a word."""
+    """Raw models and aliases of base prompts that no key is allowed, where one much like it is: a slip.
+
+    Others belong to keys that the file does not have, as when it was cut down to a few: they are not asked for.
+    """
     keys = [key for key in declared.values() if key.purpose is not Purpose.UPLOAD and not key.revoked]
     if len(declared) < len(value["keys"]) or any(key.models is None and not key.inherits for key in keys):
         return []
@@ -249,15 +252,14 @@ def _names_of_nobody(value: Mapping[str, Any], declared: Mapping[str, Credential
     ]
     problems = []
     for field, place, name in named:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            suggestion = f"Did you mean {near[0]!r}? " if near else ""
+        near = [] if name in known else difflib.get_close_matches(name, known, n=1)
+        if near:
             problems.append(
                 Problem(
                     f"no key is allowed the name {name!r}.",
                     where=locate(field, place),
                     path=f"{field}.{place}",
-                    hint=f"{suggestion}Correct it, or add it to the models of a key.",
+                    hint=f"Did you mean {near[0]!r}? Correct it, or add it to the models of a key.",
                 )
             )
     return problems

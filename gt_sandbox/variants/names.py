@@ -50,7 +50,12 @@ def _declare(other: Callable[[str], str]) -> TenantFileChange:
             for name, key in document["keys"].items()
         }
         models = {modality: other(model) for modality, model in document["models"].items()}
-        return {**document, "keys": keys, "models": models}
+        return {
+            **document,
+            "keys": keys,
+            "models": models,
+            "raw_models": [other(name) for name in document["raw_models"]],
+        }
 
     return change
 
