@@ -131,7 +131,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         if probe.check.opens is not None:
             await require_right(probe, exchange, probe.check.opens, modality)
         return
-    others = await _listed_to_others(probe)
+    others = await listed_to_others(probe)
     near = nearest_name(alias, listed) or nearest_name(alias, others)
     remedy = f"Correct {probe.tenant.where_name_is(alias, key)}, or have the name published to the key."
     if alias in others and key.models is None:
@@ -169,7 +169,7 @@ def _block_unable(probe: Probe, response: Response, modality: Modality, listed: 
     raise StopCheck
 
 
-async def _listed_to_others(probe: Probe) -> list[str]:
+async def listed_to_others(probe: Probe) -> list[str]:
     """The names that the tenant lists to its other keys: whichever key meets a mistyped name, the right one is told."""
     names: list[str] = []
     for key in probe.tenant.live_credentials:
@@ -239,7 +239,7 @@ async def expect_names(
     if missing and not await probe.is_as_declared(key):
         return
     tried = missing[:_MOST_TRIED]
-    unknown = [name for name in tried if await _is_unknown(probe, key, name, extra)]
+    unknown = [name for name in tried if await is_unknown(probe, key, name, extra)]
     unknown = missing if tried and unknown == tried else unknown  # of many, a sample tells
     if unknown:
         # What is listed in their place is what they should be called: the same slip.
@@ -336,7 +336,7 @@ def unpublished_in(route: Route) -> str:
     return f"model:{route.value}"
 
 
-async def _is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[str]) -> bool:
+async def is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[str]) -> bool:
     """Whether a name of the tenant file is unknown to the tenant; then that is recorded as the operator's to correct.
 
     A name that is neither listed nor works was never published: what the tenant file declares is wrong. What is listed
@@ -355,7 +355,7 @@ async def _is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence
     instead = f", and the tenant lists {join_some(listed)}" if listed else ""
     found = f"{name}, which {source} declares for the key {key.name}, is neither listed nor works{instead}"
     remedy = f"{suggestion}Have {name} published to the key {key.name}, or correct the key's models in {source}."
-    if name in await _listed_to_others(probe) or (listed and not near):
+    if name in await listed_to_others(probe) or (listed and not near):
         blame_declaration(probe, key, found, remedy)
     else:
         probe.block(found, remedy, cause=f"name {name}")
