@@ -587,7 +587,7 @@ def test_a_cache_that_looks_at_a_part_of_the_body_is_one_finding() -> None:
 
     lines = [line for line in found(judged(with_secrets(keep), every=True)) if line.startswith("violates")]
     assert len(lines) == 1, lines
-    assert "every cache before it, answer each chat by itself" in lines[0]
+    assert "check the key before it looks into its cache" in lines[0]
 
 
 def with_messages(change: Callable[[str], str]) -> MiddlewareFactory:

@@ -213,13 +213,14 @@ def _of_vectors(
         response = one.response if one is not None and route_of(one) == _EMBEDDINGS else None
         return response is not None and first.get(response.body, one) is not one
 
-    shown = {finding: found for finding, found in _proofs(results, exchanges).items() if all(map(is_repeated, found))}
+    proofs = _proofs(results, exchanges)
+    shown = {finding: found for finding, found in proofs.items() if all(map(is_repeated, found))}
     cached = finding_of("", CACHED, shared=True)
     let_in = any(one is not None and one.request.refused for found in shown.values() for one in found)
     own = mixing.finding_of_route(_CHAT) if mixing is not None else None
     if mixed and own is not None:  # one cache of both
         return Repeats(frozenset(shown), own.finding, own.remedy or "")
-    if not mixed or not (let_in or cached in shown):
+    if not mixed or not (let_in or cached in proofs):  # of chats, say, which are one cache with these
         return None
     return Repeats(frozenset(shown), cached, _WHOLE_REQUEST)
 
