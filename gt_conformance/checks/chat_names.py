@@ -24,7 +24,7 @@ from gt_conformance.checks._completion import (
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._surfaces import Address, at_address
+from gt_conformance.checks._surfaces import NO_IDS, Address, Tried, at_address, is_explained, surface_of
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import say_word
 from gt_conformance.checks.names import ids_in, is_unknown, listed_to_others, published_names, shown, unpublished_in
@@ -185,10 +185,13 @@ async def _expect_raw_unversioned(probe: Probe, name: str) -> None:
         elsewhere = await ask_again(probe, raw)
         if is_answered(elsewhere.response):
             continue
-        if is_answered((await ask_again(probe, plain)).response):  # else base_url.joins finds out what comes there
+        by_alias = await ask_again(probe, plain)
+        if is_answered(by_alias.response):  # else base_url.joins finds out what comes there
             how = "a streamed chat" if fields else "a chat"
             what = f"{how} with the raw model {name} completes at {elsewhere.request.path}, as one with an alias does"
-            _fail_raw(probe, elsewhere, what)
+            surface = surface_of("chat_stream" if fields else "chat")
+            if not await is_explained(probe, Tried(surface, Address.UNVERSIONED, by_alias), what, NO_IDS):
+                _fail_raw(probe, elsewhere, what)
         return
 
 

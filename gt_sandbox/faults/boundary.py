@@ -648,7 +648,7 @@ FAULTS = (
         "A conversation may be opened without a key, and with one that is not allowed the name.",
         use_key(lambda request, _: "APP" if CONVERSATIONS(request) and ALIAS.encode() in request.body else None),
         caught_by="key.required",
-        breaks=("A1", "M5"),
+        breaks=("A1",),
     ),
     fault(
         "conversations-of-others-answer-chats",

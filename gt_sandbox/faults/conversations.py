@@ -509,7 +509,7 @@ FAULTS = (
             Response(431, (("content-type", "text/plain"),), b"Request Header Fields Too Large"),
         ),
         caught_by="conversation.create",
-        breaks=("V4", "U4"),
+        breaks=("V4",),
     ),
     fault(
         "conversation-header-stripped",

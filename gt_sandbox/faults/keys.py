@@ -50,7 +50,7 @@ _LEFT_BEHIND, _SAID_THERE = "conv_left_behind", "cobalt-5108"
 
 def _is_dead(request: Request, secrets: Secrets) -> bool:
     """Whether the key is one of the tenant's that works no more."""
-    return request.secret in secrets.values() and not is_live(request, secrets)
+    return variable_of(request, secrets) not in {"", OTHER_TENANT} and not is_live(request, secrets)
 
 
 def _grant(wanted: Predicate, key: str, *to: str) -> MiddlewareFactory:

@@ -241,7 +241,7 @@ FAULTS = (
     fault(
         "internal-id-works-in-conversations",
         "The internal id of an agent works in chats of a conversation.",
-        change_requests(_is_conversing, lambda body: body.replace(f'"{INTERNAL}"'.encode(), b'"desk-assistant"')),
+        change_requests(_is_conversing, lambda body: body.replace(f'"{INTERNAL}"'.encode(), f'"{ALIAS}"'.encode())),
         caught_by="names.unpublished_refused",
         breaks=("M4",),
     ),
@@ -291,7 +291,7 @@ FAULTS = (
             )
         ),
         caught_by="key.scope_enforced",
-        breaks=("A7", "M5"),
+        breaks=("M5",),
     ),
     fault(
         "raw-models-open-in-conversations",
