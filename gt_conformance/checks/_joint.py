@@ -12,6 +12,8 @@ from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, REA
 from gt_conformance.checks._surfaces import Address, hole
 from gt_conformance.checks._wording import finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
+from gt_conformance.checks.conversations import LETTERS_STORED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.names import LIST_OWN, NAMES_OPEN, NOT_LISTED, OTHERS_LISTED, unpublished_in
@@ -64,7 +66,7 @@ def _of_dead_keys() -> Iterator[Joint]:
 
 
 LETTERS_LOST = Joint(
-    ("chat:utf-8", "embeddings:letters", LETTERS),
+    ("chat:utf-8", "embeddings:letters", LETTERS, LETTERS_OF_CALLS, LETTERS_STORED),
     "text:utf-8",
     "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
 )

@@ -306,7 +306,7 @@ class Called:
 _SPOILT_CITY = re.compile(r"[?\ufffd]|[ÃÅ][\x80-\xbf]|^\W*(?:ód|d)\b", re.IGNORECASE)
 """What becomes of the city on a way that loses letters, or takes UTF-8 for Latin-1."""
 _LETTERS_IN_CALLS = "Have the tenant, and every proxy before it, read and write the arguments of tool calls as UTF-8."
-_LETTERS_LOST = "tools:letters"
+LETTERS_OF_CALLS = "tools:letters"
 _Ask = Callable[[int], Awaitable[Called | None]]
 """Has the model called once more, or in another way: the number tells the askings apart. None where no call came."""
 
@@ -338,13 +338,13 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
         if called.goes_on:
             _fail_after_done(probe, called.exchange, *flaw)
         elif called.spoilt is not None:
-            probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=_LETTERS_LOST)
+            probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=LETTERS_OF_CALLS)
         else:
             probe.fail(*flaw, called.exchange, remedy=remedy)
         raise StopCheck
     if called.spoilt is not None:  # the model writes texts with such letters: what it writes here is as good
         await probe.require_like("chat.roles", conforming=True)
-        probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=_LETTERS_LOST)
+        probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=LETTERS_OF_CALLS)
         raise StopCheck
     if called.flaw is None:
         probe.advise(f"the model leaves out what a tool requires: {flaw[0]}; found {flaw[1]}", called.exchange)

@@ -78,6 +78,7 @@ _EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
 
 A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
 """
+LETTERS_STORED = "conversation:letters"
 _STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
 _OK = "Reply with the word ok."
 
@@ -348,7 +349,7 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
             f"{describe(exchange.response)}; the same chat without such letters is answered",
             exchange,
             remedy=_STORE_IN_UTF_8,
-            cause="conversation:letters",
+            cause=LETTERS_STORED,
         )
     elif taken[1] and there.response is not None and there.response.refused:
         await _expect_plain_taken(probe, there)
@@ -372,7 +373,7 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> N
             f"an accented word came as {found!r}, and as it was sent in a chat without the conversation",
             exchange,
             remedy=_STORE_IN_UTF_8,
-            cause="conversation:letters",
+            cause=LETTERS_STORED,
         )
 
 
