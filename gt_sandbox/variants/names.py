@@ -50,12 +50,9 @@ def _declare(other: Callable[[str], str]) -> TenantFileChange:
             for name, key in document["keys"].items()
         }
         models = {modality: other(model) for modality, model in document["models"].items()}
-        return {
-            **document,
-            "keys": keys,
-            "models": models,
-            "raw_models": [other(name) for name in document["raw_models"]],
-        }
+        raw = [other(name) for name in document["raw_models"]]
+        prompts = {other(name): marker for name, marker in document.get("base_prompts", {}).items()}
+        return {**document, "keys": keys, "models": models, "raw_models": raw, "base_prompts": prompts}
 
     return change
 
