@@ -22,15 +22,22 @@ def run_forked(words: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
     """The exit code, standard output and standard error of ``gt-conformance`` with these words."""
     start_server()
     with tempfile.TemporaryDirectory() as folder:
-        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
-        process = get_context("forkserver").Process(target=_main, args=(words, cwd, dict(env), stdout, stderr))
+        stdout, stderr, ended = (Path(folder, name) for name in ("stdout", "stderr", "ended"))
+        process = get_context("forkserver").Process(target=_main, args=(words, cwd, dict(env), stdout, stderr, ended))
         process.start()
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
             process.join()
             raise subprocess.TimeoutExpired(list(words), timeout)
-        return process.exitcode, _read(stdout), _read(stderr)
+        code = process.exitcode
+        if code == _SERVER_GONE and (said := _read(ended)):
+            code = int(said)
+        return code, _read(stdout), _read(stderr)
+
+
+_SERVER_GONE = 255
+"""What multiprocessing gives where the server that forks cannot say how a process ended: no command ends so itself."""
 
 
 def _read(path: Path) -> str:
@@ -50,7 +57,7 @@ def start_server() -> None:
         forkserver.ensure_running()
 
 
-def _main(words: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path) -> None:
+def _main(words: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path, ended: Path) -> None:
     for descriptor, path in ((1, stdout), (2, stderr)):
         with path.open("wb") as file:
             os.dup2(file.fileno(), descriptor)
@@ -66,4 +73,9 @@ def _main(words: Sequence[str], cwd: Path, env: Mapping[str, str], stdout: Path,
 
     from gt_conformance.cli import main  # noqa: PLC0415 - imported by the server, before it forks
 
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            ended.write_text(str(end.code), encoding="utf-8")
+        raise
