@@ -513,3 +513,13 @@ def test_a_chat_in_one_piece_gives_the_words_that_a_stream_gives(
         to("chat/completions", answer(changed(COMPLETION, {"choices.0.message.content": whole_text}))),
     )
     assert judged("chat.completes", *rules, parameters=Parameters(token_limit="max_tokens")).outcome is outcome
+
+
+def test_an_answer_that_its_token_limit_ends_has_lost_no_words() -> None:
+    """A model that thinks first may have room for some of them, where a stream has room for all."""
+    cut = changed(COMPLETION, {"choices.0.message.content": "one two three four", "choices.0.finish_reason": "length"})
+    rules = (
+        to("chat/completions", stream(ROLE, chunk({"content": COUNTED}), FINISH, DONE), when=lambda b: "stream" in b),
+        to("chat/completions", answer(cut)),
+    )
+    assert judged("chat.completes", *rules, parameters=Parameters(token_limit="max_tokens")).violations == ()

@@ -29,7 +29,7 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe, describe_failure
-from gt_conformance.checks._words import made_up_name
+from gt_conformance.checks._words import made_up_name, resembles_words, says_words
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Modality, RemarkKind
@@ -207,6 +207,40 @@ _A_FEW_WORDS = ".{0,24}"
 
 def _letters(text: str) -> str:
     return "".join(one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum())
+
+
+# -- words that a model is asked to say
+
+
+async def loses_words(probe: Probe, exchange: Exchange, control: Request) -> bool:
+    """Whether answers to a request for several words never hold them once and in order, and the control's each time.
+
+    Else the model says something else. An answer with few of them is no try at all, and one that its token limit ends
+    is none that lost words.
+    """
+    key = probe.credential.name
+
+    def is_right(one: Exchange) -> bool:
+        return says_words(said_in(one.response), probe.run_id, key)
+
+    said = said_in(exchange.response)
+    if is_right(exchange) or not resembles_words(said, probe.run_id, key):
+        return False
+    if "length" in finish_reasons(exchange.response):
+        return False
+    for number in range(_WORD_CONTROLS):
+        if not is_right(await ask_again(probe, control, first=number * TRIES)):
+            return False
+    for number in range(1, TRIES):
+        again = await ask_again(probe, exchange.request, first=number * TRIES)
+        if is_right(again):
+            remark_late(probe, "said the words that it was asked for", number, again)
+            return False
+    return True
+
+
+_WORD_CONTROLS = 3
+"""So many answers of the other kind show that the model says what it is asked to say."""
 
 
 # -- what the model can do

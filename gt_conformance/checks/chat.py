@@ -17,6 +17,7 @@ from gt_conformance.checks._capability import (
     finish_reasons,
     is_answered,
     is_empty,
+    loses_words,
     names_fact,
     require_ability,
     said_in,
@@ -31,18 +32,11 @@ from gt_conformance.checks._completion import (
     is_accepted,
     plain_chat,
     shape_of,
+    stream_request,
 )
 from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
 from gt_conformance.checks._wording import describe
-from gt_conformance.checks._words import (
-    ACCENTED,
-    LETTERS,
-    is_cut_off,
-    resembles_words,
-    say_words,
-    says_words,
-    word_of,
-)
+from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, word_of
 from gt_conformance.checks.chat_tools import CALL_MESSAGES, EMPTY_CALL_MESSAGES, TOOL
 from gt_conformance.checks.names import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
@@ -109,34 +103,10 @@ async def completes(probe: Probe) -> None:
 
 
 async def _expect_words(probe: Probe, exchange: Exchange) -> None:
-    """The words that were asked for come as such: not joined to one, twice or in another order, if streams bring them.
-
-    Tried once a run, where an answer has some of them and is not right: else the model says something else.
-    """
-    key = probe.credential.name
-
-    def is_right(one: Exchange) -> bool:
-        return says_words(said_in(one.response), probe.run_id, key)
-
+    """The words that were asked for come as such, if streams in the same shape bring them: not joined to one."""
     said = said_in(exchange.response)
     expect_unspoilt(probe, exchange, said)
-    if is_right(exchange) or probe.violations or not resembles_words(said, probe.run_id, key):
-        return
-
-    async def compare() -> tuple[bool, Sequence[Exchange]]:
-        asked = [exchange]
-        for number in range(1, TRIES):
-            asked.append(await ask_again(probe, chat_request(probe), first=number * TRIES))
-            if is_right(asked[-1]):
-                return False, asked
-        streamed = plain_chat(probe, say_words(probe.run_id, key), fields={"stream": True})
-        for number in range(_CONTROLS):
-            asked.append(await ask_again(probe, streamed, first=number * TRIES))
-            if not is_right(asked[-1]):
-                return False, asked
-        return True, asked
-
-    if await probe.shared(("words of whole chats", key), compare):
+    if not probe.violations and await loses_words(probe, exchange, stream_request(probe)):
         probe.fail(
             "an answer in one piece has the words that were asked for, as a streamed one has",
             f"in {TRIES} answers never: {shortened(said, 80)!r}",
@@ -145,10 +115,6 @@ async def _expect_words(probe: Probe, exchange: Exchange) -> None:
             "with its spaces and line breaks.",
             cause="chat:words",
         )
-
-
-_CONTROLS = 3
-"""So many streams show that the model says what it is asked to say."""
 
 
 async def _expect_whole(probe: Probe, exchange: Exchange) -> None:
