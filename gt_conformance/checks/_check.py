@@ -3,9 +3,10 @@
 Planning (:mod:`gt_conformance.checks._registry`) reads the declarations; it knows no check by its id.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gt_conformance.errors import Blocked, Blocker
@@ -24,7 +25,7 @@ CheckFunction: TypeAlias = Callable[["Probe"], Awaitable[None]]
 # -- what a check is applied to
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameters:
     """What differs from row to row. Two rows that need the same of a check share its one run.
 
@@ -57,16 +58,12 @@ class Parameters:
 
     def likeness(self, other: "Parameters") -> int | None:
         """How many of these both set alike; None where both set one and they differ."""
-        both = [
-            getattr(self, name) == getattr(other, name)
-            for name, default in _DEFAULTS
-            if getattr(self, name) != default and getattr(other, name) != default
-        ]
+        both = [value == other.given[name] for name, value in self.given.items() if name in other.given]
         return sum(both) if all(both) else None
 
     def strangeness(self, other: "Parameters") -> int:
         """How many the other sets that these leave out: it is so much less about the same."""
-        return sum(getattr(self, name) == default != getattr(other, name) for name, default in _DEFAULTS)
+        return len(other.given.keys() - self.given.keys())
 
     def resembles(self, other: "Parameters") -> bool:
         """Whether it sets nothing, or something as the other one does."""
@@ -79,8 +76,13 @@ class Parameters:
 
     def described(self) -> dict[str, Any]:
         """Those that differ from their defaults, as JSON values."""
+        return {name: _describe(name, value) for name, value in self.given.items()}
+
+    @cached_property
+    def given(self) -> Mapping[str, Any]:
+        """Those that differ from their defaults, by name."""
         given = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
-        return {name: _describe(name, value) for name, value, default in given if value != default}
+        return {name: value for name, value, default in given if value != default}
 
 
 _DEFAULTS = tuple((item.name, item.default) for item in fields(Parameters))

@@ -1,7 +1,8 @@
 """Chat completions: asked for in a client's shape, and their answers read, whole or streamed."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gt_conformance import schema
@@ -22,6 +23,8 @@ FILTERED = (
 )
 """The block of an answer that the model's filter withholds: reason and remedy."""
 _LONGEST_QUOTE = 120
+_SHORT = 16_384
+"""Bytes of a stream that is kept as it was read. So many of them do not fill the memory."""
 AFTER_DONE = "stream:output after [DONE]"
 """The one cause of what clients lose that stop reading at [DONE]: text, or pieces of a tool call."""
 PASS_ON_WHOLE = "Have the tenant, and every proxy before it, pass the stream on as it is made, to its end."
@@ -240,6 +243,11 @@ class Stream:
     done_at: int | None = None
     events_after_done: int = 0
 
+    @cached_property
+    def errors(self) -> tuple[str, ...]:
+        """What its error objects say."""
+        return tuple(_errors_in(self.chunks))
+
     @property
     def finish_reasons(self) -> set[object]:
         """Those of all choices."""
@@ -254,7 +262,17 @@ class Stream:
 
 
 def read_stream(response: Response) -> Stream:
-    """The stream in a response. Comments are skipped; what follows [DONE] is kept where it is a chunk."""
+    """The stream in a response, read-only. Comments are skipped; what follows [DONE] is kept where it is a chunk."""
+    return _read_short(response) if len(response.body) <= _SHORT else _read(response)
+
+
+@lru_cache(maxsize=128)
+def _read_short(response: Response) -> Stream:
+    """What is short is kept for a while: a run looks at the same stream ten times."""
+    return _read(response)
+
+
+def _read(response: Response) -> Stream:
     stream = Stream()
     for event in response.events:
         if "data" not in event.fields:
@@ -310,8 +328,15 @@ def bodies_in(response: Response) -> list[Mapping[str, Any]]:
 
 
 def errors_in(response: Response) -> Iterator[str]:
-    """The error objects in a 2xx answer, streamed or not."""
-    for body in bodies_in(response):
+    """What the error objects in a 2xx answer say, streamed or not."""
+    if response.media_type == "text/event-stream":
+        yield from read_stream(response).errors
+    else:
+        yield from _errors_in(bodies_in(response))
+
+
+def _errors_in(bodies: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for body in bodies:
         if error := error_inside(body):
             said = error.get("message") if isinstance(error, dict) else None
             yield shortened(str(said or error), _LONGEST_QUOTE)

@@ -339,14 +339,16 @@ def conversation_id_in(body: Any) -> str | None:
 
 def file_id_in(body: Any) -> str | None:
     """The file id in a body, the most specific place first."""
-    inner = [(*outer, name) for outer in _HOLDERS if outer for name in _FILE_IDS]
-    return _first(_ids_in(_only(body), [("file_id",), *inner, *((name,) for name in _FILE_IDS)]))
+    names = [(name,) for name in _FILE_IDS]
+    return _first(_ids_in(_only(body), names[:1])) or _first(
+        value for holder in _held(body) for value in _ids_in(holder, names)
+    )
 
 
 def dataset_id_in(body: Any) -> str | None:
     """The id of the dataset that a file is in, where a body names one."""
     names = (("dataset_id",), ("conversation_dataset_id",), ("dataset", "id"), ("dataset", "dataset_id"), ("dataset",))
-    return _first(_ids_in(_only(body), [(*outer, *name) for outer in _HOLDERS for name in names]))
+    return _first(value for holder in _held(body) for value in _ids_in(holder, names))
 
 
 def state_in(body: Any) -> str | None:
@@ -356,10 +358,14 @@ def state_in(body: Any) -> str | None:
     """
     names = ("processing_status", "processing_state", "indexing_status", "processing", "status", "state")
     words = ((), ("state",), ("status",), ("phase",), ("name",), ("value",), ("code",))
-    found = _first(
-        _values(_only(body), [(*outer, name, *word) for outer in _HOLDERS for name in names for word in words])
-    )
+    named = (value for holder in _held(body) for value in _values(holder, [(name,) for name in names]))
+    found = _first(word for value in named if value is not None for word in _values(value, words))
     return found.strip() if found else None
+
+
+def _held(body: Any) -> Iterator[Any]:
+    """What a body may hold a file in, where it is there, in the order of ``_HOLDERS``."""
+    return (holder for holder in _values(_only(body), _HOLDERS) if isinstance(holder, Mapping))
 
 
 def _ids_in(body: Any, places: Sequence[tuple[str, ...]], *, lists: bool = True) -> Iterator[Any]:

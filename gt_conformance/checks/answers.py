@@ -27,6 +27,8 @@ _LEAST_PROMPTS = 3
 """So many different prompts that get one and the same answer show that nobody reads them."""
 _LEAST_NUMBERS = 4
 """A vector of fewer numbers may be that of several texts."""
+_FIRST = 32
+"""So many numbers of a vector tell nearly all that are different apart."""
 _NO_NUMBER = 1e6
 """No model gives such a number: it comes of bytes in the wrong order, or of another width."""
 _DIGITS = 5
@@ -387,7 +389,7 @@ def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchang
     Where its own request sent that text as well, or one text twice that got two vectors, it is the order that is wrong,
     which embeddings.batch and embeddings.client_batch find.
     """
-    known: dict[tuple[float, ...], tuple[str, Exchange]] = {}
+    known: dict[_Vector, tuple[str, Exchange]] = {}
     for exchange in seen:
         given = list(_vectors(exchange))
         vectors = dict(given)
@@ -400,7 +402,39 @@ def _given_vectors(seen: Iterable[Exchange]) -> Iterator[tuple[Exchange, Exchang
                 break
 
 
-def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
+class _Vector:
+    """A vector in digits that count: those of its largest number, however large or small that is.
+
+    All of its numbers are rounded only where the first are those of another one.
+    """
+
+    def __init__(self, numbers: Sequence[float]) -> None:
+        self._numbers = tuple(numbers)
+        most = max(map(abs, self._numbers), default=0)
+        self._digits = _DIGITS - math.ceil(math.log10(most)) if most and math.isfinite(most) else None
+        self._first = self._rounded(_FIRST)
+
+    def _rounded(self, count: int | None = None) -> tuple[float, ...]:
+        some, digits = self._numbers[:count], self._digits
+        return some if digits is None else tuple(round(one, digits) for one in some)
+
+    def __hash__(self) -> int:
+        return hash(self._first)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other or not isinstance(other, _Vector):
+            return self is other
+        alike = self._first == other._first
+        return alike and (self._numbers == other._numbers or self._rounded() == other._rounded())
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it can be told from the vectors of other texts: what is decoded wrongly may be next to nothing."""
+        numbers = self._numbers
+        return len(numbers) - numbers.count(0) >= _LEAST_NUMBERS and all(map(_NO_NUMBER.__gt__, map(abs, numbers)))
+
+
+def _vectors(exchange: Exchange) -> Iterator[tuple[str, _Vector]]:
     """Each text of a request for embeddings with its vector; nothing where they do not fit each other."""
     request, response = exchange.request, exchange.response
     if response is None or not response.succeeded or not _is_on(request, Route.EMBEDDINGS):
@@ -409,25 +443,11 @@ def _vectors(exchange: Exchange) -> Iterator[tuple[str, tuple[float, ...]]]:
     texts = given if isinstance(given, list) else [given]
     try:
         items = sorted(response.json()["data"], key=lambda item: item.get("index") or 0)
-        vectors = [_rounded(requests.floats(item["embedding"])) for item in items]
+        vectors = [_Vector(requests.floats(item["embedding"])) for item in items]
     except (NotJson, LookupError, TypeError, ValueError, AttributeError):
         return
-    if len(vectors) == len(texts) and all(map(_is_telling, vectors)):
+    if len(vectors) == len(texts) and all(vector.is_telling for vector in vectors):
         yield from zip(map(str, texts), vectors, strict=True)
-
-
-def _rounded(vector: Sequence[float]) -> tuple[float, ...]:
-    """The vector in digits that count: those of its largest number, however large or small that is."""
-    most = max(map(abs, vector), default=0)
-    if not most or not math.isfinite(most):
-        return tuple(vector)
-    digits = _DIGITS - math.ceil(math.log10(most))
-    return tuple(round(one, digits) for one in vector)
-
-
-def _is_telling(vector: Sequence[float]) -> bool:
-    """Whether it can be told from the vectors of other texts: what is decoded wrongly may be next to nothing."""
-    return sum(one != 0 for one in vector) >= _LEAST_NUMBERS and all(abs(one) < _NO_NUMBER for one in vector)
 
 
 async def _embeds_soundly(probe: Probe, key: str | None) -> bool:

@@ -197,9 +197,13 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """The first value of a header, by its name in any case."""
-        return next((value for key, value in self.headers if key == name.lower()), None)
+        return self._first_values.get(name.lower())
 
-    @property
+    @cached_property
+    def _first_values(self) -> Mapping[str, str]:
+        return dict(reversed(self.headers))
+
+    @cached_property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty where there is none."""
         return (self.header("content-type") or "").partition(";")[0].strip().lower()

@@ -34,7 +34,8 @@ def is_plain(value: Any) -> bool:
             if kind is dict and all(type(key) is str for key in item):
                 below += item.values()
             elif kind is list:
-                below += item
+                if not (set(map(type, item)) == {float} and all(map(math.isfinite, item))):  # as a vector is
+                    below += item
             elif kind not in _FLAT and not (kind in _NUMBERS and _is_plain_number(item)):
                 return False
         if not below or len(below) > _MOST_AT_A_LEVEL:
