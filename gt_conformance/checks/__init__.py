@@ -99,7 +99,7 @@ from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.media import is_audio_type, is_whole_sound
-from gt_conformance.checks.names import ids_in
+from gt_conformance.checks.models import ids_in
 from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [

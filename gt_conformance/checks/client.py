@@ -48,7 +48,8 @@ from gt_conformance.checks._wording import (
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
 from gt_conformance.checks.embeddings import many
 from gt_conformance.checks.media import is_audio_type, is_whole_sound, speech_as_asked, transcription_as_asked
-from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
+from gt_conformance.checks.models import expect_listing, join_some, shown
+from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
 from gt_conformance.runbook import Runbook

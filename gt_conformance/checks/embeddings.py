@@ -17,7 +17,7 @@ from gt_conformance.checks._surfaces import at_path, base_path
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, is_numbered, least_cosine
 from gt_conformance.checks._wording import describe, is_beyond_context
 from gt_conformance.checks._words import mark
-from gt_conformance.checks.names import published_names, require_published, shown, unpublished_in
+from gt_conformance.checks.models import published_names, require_published, shown, unpublished_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json
 from gt_conformance.runbook import EmbeddingsProfile

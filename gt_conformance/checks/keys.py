@@ -40,7 +40,8 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
 from gt_conformance.checks._wording import describe, name_large, normalized_reason
-from gt_conformance.checks.names import expect_names, holds_name, join_some
+from gt_conformance.checks.models import expect_names, join_some
+from gt_conformance.checks.names import holds_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential

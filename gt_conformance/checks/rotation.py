@@ -22,7 +22,7 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order, least_cosine
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
-from gt_conformance.checks.names import expect_listing, expect_names, list_models
+from gt_conformance.checks.models import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, joined_text
 from gt_conformance.tenant import Credential, KnownConversation

@@ -65,6 +65,7 @@ TESTS = {
     "checks/rotation.py": ("checks_rotation",),
     "checks/_presets.py": ("checks_scopes",),
     "checks/_vectors.py": ("checks_rotation",),
+    "checks/models.py": ("checks_names", "checks_discovery"),
     "checks/names.py": ("checks_names", "checks_discovery"),
     "checks/prompts.py": ("checks_prompts",),
     "checks/slo.py": ("slo",),
