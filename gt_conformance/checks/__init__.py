@@ -44,6 +44,7 @@ from gt_conformance.checks._ledger import (
     pages,
     problems_of_ledger,
 )
+from gt_conformance.checks._notes import Advisory, Remark, StopCheck, Violation
 from gt_conformance.checks._preflight import (
     KEY_REFUSED,
     KNOWN_ROUTE,
@@ -55,7 +56,7 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     only_listing_fails,
 )
-from gt_conformance.checks._probe import Advisory, Probe, Remark, Runner, StopCheck, Violation
+from gt_conformance.checks._probe import Probe, Runner
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._registry import (
     BUILT_IN,

@@ -16,8 +16,9 @@ from gt_conformance.checks._check import (
     narrowest_key,
     narrowest_reaching,
 )
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import block_unanswered, expect_reason, fail_refusal
 from gt_conformance.checks._resources import unrelated_keys
 from gt_conformance.checks._surfaces import (

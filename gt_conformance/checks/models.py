@@ -9,7 +9,8 @@ from contextlib import suppress
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._declared import blame_declaration, names_in, require_right
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Response, shortened

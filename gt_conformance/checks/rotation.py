@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import READ_BY_OTHERS, model_for, unrelated_keys
 from gt_conformance.checks._surfaces import (
     NO_IDS,
