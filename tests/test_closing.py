@@ -1,22 +1,26 @@
 """Refusals count between two good controls: where live keys are banned meanwhile, nothing is green or red for it."""
 
 import threading
-from dataclasses import replace
 
 import anyio
 import pytest
 
+from gt_conformance import Record, plan
 from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
 from gt_conformance.exchange import Exchange, Request, Response
-from gt_conformance.planning import Plan
+from gt_conformance.results import findings_of
 from gt_conformance.runner import CheckResult, Runner
 from gt_conformance.runner._closing import Control
+from gt_conformance.tenant import TenantKind, from_mapping
 from gt_conformance.vocabulary import Actor, Outcome
-from gt_sandbox.faults import FAULTS, FaultSet
-from gt_sandbox.variants import select_variants
-from prove import _runs
+from gt_sandbox import EmbeddedTenant
+from gt_sandbox.faults import FaultSet, select_faults
+from gt_sandbox.variants import VariantSet, select_variants
+from prove._process import bundled
 from tests import fake_tenant
+from tests.direct import judge
 from tests.fake_tenant import FakeSender, answer, key, plan_of, refusal, run, tenant_of
+from tests.records import checks_of
 
 BANNED = 3
 """After so many refusals the gateway refuses everything."""
@@ -120,24 +124,32 @@ def test_a_key_that_is_locked_alone_is_told_from_a_ban(monkeypatch: pytest.Monke
     assert found[after[1]].outcome is Outcome.CONFORMS
 
 
+def judged(other: FaultSet | VariantSet, *books: str) -> Record:
+    """A run of these runbooks, with the tenant's whole boundary."""
+    with EmbeddedTenant(middleware=other.middleware) as running:
+        document = other.change_tenant_file(running.tenant_document())
+        tenant = from_mapping(document, running.secrets, kind=TenantKind.EMBEDDED, name="the tenant")
+        return judge(plan(tenant, [book for book in bundled() if book.id in books]), running)
+
+
 def test_a_banning_gateway_is_neither_green_nor_red() -> None:
     """The embedded tenant behind such a gateway: nothing violates, and what must be refused is blocked, once."""
-
-    def narrow(plan: Plan) -> Plan:
-        return replace(plan, cases=tuple(case for case in plan.cases if case.runbook in {"dify", None}))
-
-    found = _runs.run(variants=select_variants(("bans-after-refusals",)), narrow=narrow)
-    assert found.suite_errors == ()
-    assert found.checks(Outcome.VIOLATES) == frozenset()
+    record = judged(select_variants(("bans-after-refusals",)), "dify")
+    by_outcome: dict[str, set[str]] = {}
+    reported: dict[str, set[str]] = {}
+    for one in checks_of(record):
+        by_outcome.setdefault(one["outcome"], set()).add(one["id"])
+        reported.setdefault(one["id"], set()).update(findings_of(one))
+    assert "violates" not in by_outcome
     tried = {"key.required", "key.scope_enforced", "key.revocation", "names.unpublished_refused", "route.refused"}
-    assert tried <= found.checks(Outcome.BLOCKED)
-    assert not tried & found.checks(Outcome.CONFORMS)
-    assert len({name for check in tried for name in found.reported[check]}) == 1
+    assert tried <= by_outcome["blocked"]
+    assert not tried & by_outcome["conforms"]
+    assert len({name for check in tried for name in reported[check]}) == 1
 
 
 def test_a_key_that_is_replaced_meanwhile_is_the_operators() -> None:
     """A secret that is rotated, or expires, during a run blocks what its key shows, and says so: no tenant's fault."""
-    record = _runs.record_of(FaultSet(()), variants=select_variants(("a-key-replaced-during-the-run",)))
+    record = judged(select_variants(("a-key-replaced-during-the-run",)), "dify")
     assert not [one["check"] for one in record["findings"] if one["outcome"] == "violates"]
     [missing] = [one for one in record["findings"] if one["outcome"] == "blocked"]
     assert missing["acts"] == "setup"
@@ -184,8 +196,7 @@ def test_what_failed_before_is_nothing_to_compare_with(status: int, *, good: boo
 
 def test_a_key_that_its_client_locks_is_one_finding() -> None:
     """What its refusals hide at the end is blocked because of the check that saw the key locked, by no ban."""
-    fault = FAULTS["looking-around-locks-the-key"]
-    record = _runs.record_of(FaultSet((fault,)))
+    record = judged(select_faults(["looking-around-locks-the-key"]), "hermes")
     assert not [one for one in record["findings"] if "stopped working" in str(one["proofs"])]
     [locked] = [one for one in record["findings"] if one["check"] == "client.discovery"]
     assert "route.refused" not in {one["check"] for one in record["findings"]}

@@ -44,6 +44,7 @@ from gt_conformance.checks._ledger import (
     pages,
     problems_of_ledger,
 )
+from gt_conformance.checks._notes import Advisory, Remark, StopCheck, Violation
 from gt_conformance.checks._preflight import (
     KEY_REFUSED,
     KNOWN_ROUTE,
@@ -55,7 +56,7 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     only_listing_fails,
 )
-from gt_conformance.checks._probe import Advisory, Probe, Remark, Runner, StopCheck, Violation
+from gt_conformance.checks._probe import Probe, Runner
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._registry import (
     BUILT_IN,
@@ -99,7 +100,7 @@ from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.media import is_audio_type, is_whole_sound
-from gt_conformance.checks.names import ids_in
+from gt_conformance.checks.models import ids_in
 from gt_conformance.vocabulary import ATTESTATION
 
 __all__ = [

@@ -8,7 +8,8 @@ from typing import Any
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe_error, place_of
 from gt_conformance.checks._words import ACCENTED, escaped_in, say_word, say_words, spoilt_in
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, ServerSentEvent, parse_json, shortened

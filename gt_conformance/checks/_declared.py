@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gt_conformance.checks import _requests as requests
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import CLOSED
 from gt_conformance.checks._resources import can_upload, model_for, open_conversation, unrelated_keys, upload_file
 from gt_conformance.checks._wording import describe, lets_in, normalized_reason

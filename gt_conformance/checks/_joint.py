@@ -16,7 +16,8 @@ from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
 from gt_conformance.checks.conversations import LETTERS_STORED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
-from gt_conformance.checks.names import LIST_OWN, NAMES_OPEN, NOT_LISTED, OTHERS_LISTED, unpublished_in
+from gt_conformance.checks.models import LIST_OWN, NOT_LISTED, OTHERS_LISTED, unpublished_in
+from gt_conformance.checks.names import NAMES_OPEN
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 

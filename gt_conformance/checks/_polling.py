@@ -8,7 +8,8 @@ import anyio
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Parameters
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import FILES_OPEN, KEEP_FILES, is_open_to_strangers, is_unknown, state_in
 from gt_conformance.checks._wording import describe
 from gt_conformance.errors import Blocked

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Check
-from gt_conformance.checks._probe import LABEL_REMEDY, Probe, Violation
+from gt_conformance.checks._notes import Violation
+from gt_conformance.checks._probe import LABEL_REMEDY, Probe
 from gt_conformance.checks._refusal import NOT_REACHED
 from gt_conformance.checks._wording import (
     SEND_JSON,

@@ -12,7 +12,8 @@ import anyio
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import require_model
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._uploads import Kind
 from gt_conformance.checks._wording import SEND_JSON, describe
 from gt_conformance.errors import Blocked

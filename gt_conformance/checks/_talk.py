@@ -18,8 +18,9 @@ from gt_conformance.checks._capability import (
     tell,
 )
 from gt_conformance.checks._completion import expect_completion, plain_chat
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._polling import read_in
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     NAMED_IN_BODY,
     OPENED,

@@ -13,6 +13,10 @@ SAME = 0.99
 """The least cosine of two vectors of one text by one model, asked at different times: machines round differently."""
 NEAR = 0.9
 """The least cosine of two vectors of one text by a model that rounds coarsely, or looks at all texts of a request."""
+_ONE_TEXT = 0.99999
+"""The least cosine of two vectors that are one but for rounding."""
+_ROUNDING = 0.02
+"""By so much the lengths of a vector may differ that was rounded, or made anew."""
 _TIMES = 10
 """By so much two vectors of one text may differ more than two others did: chance has it so."""
 _ALIKE = 0.9
@@ -33,6 +37,26 @@ def least_cosine(one: Sequence[float], again: Sequence[float], usual: float) -> 
     No page says that a model rounds alike each time: it is lower than usual where these are that far apart.
     """
     return max(NEAR, min(usual, 1 - _TIMES * (1 - cosine(one, again)))) if len(one) == len(again) else usual
+
+
+def tell_apart(one: Sequence[float], other: Sequence[float]) -> str:
+    """By which figures two vectors of one length differ."""
+    return f"cosine {cosine(one, other):.4f}, lengths {math.hypot(*one):.3g} and {math.hypot(*other):.3g}"
+
+
+def is_same(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether both are vectors of one text: machines round differently."""
+    return len(one) == len(other) and cosine(one, other) > _ONE_TEXT
+
+
+def agree(one: Sequence[float], other: Sequence[float], least: float) -> bool:
+    """Whether two vectors of one length are of one text, and scaled alike."""
+    return cosine(one, other) > least and scaled_alike(one, other, least)
+
+
+def scaled_alike(one: Sequence[float], other: Sequence[float], usual: float) -> bool:
+    """Whether two vectors are as long as each other, as far as those of one text are whose cosine is the usual."""
+    return math.isclose(math.hypot(*one), math.hypot(*other), rel_tol=max(_ROUNDING, 1 - usual))
 
 
 def is_numbered(items: Sequence[Mapping[str, Any]]) -> bool:

@@ -23,7 +23,7 @@ from gt_conformance.checks._surfaces import (
     surfaces,
 )
 from gt_conformance.checks._wording import describe
-from gt_conformance.checks.names import ids_in
+from gt_conformance.checks.models import ids_in
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, in_other_headers
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Modality

@@ -17,7 +17,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import OPEN_ANEW, conversation_named_by, created_conversation
 from gt_conformance.checks._words import is_miscopied, word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
-from gt_conformance.checks.names import ids_in, join_some, shown, unpublished_in
+from gt_conformance.checks.models import ids_in, join_some, shown, unpublished_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential

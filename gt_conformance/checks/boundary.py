@@ -58,7 +58,8 @@ from gt_conformance.checks._wording import (
     extract_reason,
     lets_in,
 )
-from gt_conformance.checks.names import longer_name, published_names
+from gt_conformance.checks.models import published_names
+from gt_conformance.checks.names import longer_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
 from gt_conformance.tenant import Credential

@@ -27,7 +27,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._surfaces import NO_IDS, Address, Tried, at_address, is_explained, surface_of
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import say_word
-from gt_conformance.checks.names import ids_in, is_unknown, listed_to_others, published_names, shown, unpublished_in
+from gt_conformance.checks.models import ids_in, is_unknown, listed_to_others, published_names, shown, unpublished_in
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 

@@ -29,7 +29,8 @@ from gt_conformance.checks._completion import (
     stream_request,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe_error, place_of
 from gt_conformance.checks._words import say_words
 from gt_conformance.exchange import Exchange, Response, shortened

@@ -43,7 +43,8 @@ from gt_conformance.checks._completion import (
     tool_calls_in,
     whole_stream,
 )
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe_error
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened

@@ -30,8 +30,9 @@ from gt_conformance.checks._completion import (
     plain_chat,
     whole_stream,
 )
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED, NO_SUCH_ROUTE
-from gt_conformance.checks._probe import Probe, StopCheck, response_if_any
+from gt_conformance.checks._probe import Probe, response_if_any
 from gt_conformance.checks._surfaces import AUTHENTICATE, Address, at_path, base_path, hole, surface_of, try_all
 from gt_conformance.checks._vectors import NEAR, cosine, in_order, least_cosine
 from gt_conformance.checks._wording import (
@@ -46,9 +47,10 @@ from gt_conformance.checks._wording import (
     normalized_reason,
 )
 from gt_conformance.checks._words import is_cut_off, mark, say_word, word_of
-from gt_conformance.checks.embeddings import many
+from gt_conformance.checks.embeddings_many import many
 from gt_conformance.checks.media import is_audio_type, is_whole_sound, speech_as_asked, transcription_as_asked
-from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED, expect_listing, join_some, shown
+from gt_conformance.checks.models import expect_listing, join_some, shown
+from gt_conformance.checks.names import NOT_ALLOWED_UNVERSIONED
 from gt_conformance.errors import Blocked, name_finding
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response, shortened
 from gt_conformance.runbook import Runbook

@@ -29,7 +29,7 @@ from gt_conformance.checks._wording import (
     describe_exchange,
     explain_answer,
 )
-from gt_conformance.checks.names import require_published
+from gt_conformance.checks.models import require_published
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Response, shortened
 from gt_conformance.together import together

@@ -6,10 +6,11 @@ from dataclasses import replace
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import Context, Parameters, check, gt_extension
 from gt_conformance.checks._declared import is_linked_elsewhere, require_purpose
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._notes import StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import open_conversation, upload_file
 from gt_conformance.checks._wording import cause_of_answer, describe, explain_answer
-from gt_conformance.checks.names import expect_names, ids_in
+from gt_conformance.checks.models import expect_names, ids_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import Credential

@@ -16,8 +16,9 @@ from gt_conformance.checks._check import (
     narrowest_key,
     narrowest_reaching,
 )
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import block_unanswered, expect_reason, fail_refusal
 from gt_conformance.checks._resources import unrelated_keys
 from gt_conformance.checks._surfaces import (
@@ -40,7 +41,8 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_other_header, try_ways_in
 from gt_conformance.checks._wording import describe, name_large, normalized_reason
-from gt_conformance.checks.names import expect_names, holds_name, join_some
+from gt_conformance.checks.models import expect_names, join_some
+from gt_conformance.checks.names import holds_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential

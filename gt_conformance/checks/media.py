@@ -12,7 +12,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import check, native
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe, extract_reason, format_status
-from gt_conformance.checks.names import require_published
+from gt_conformance.checks.models import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 

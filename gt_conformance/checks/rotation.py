@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
 from gt_conformance.checks._check import ANY_LIVE_KEY, Items, RunbookKey, check
+from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._preflight import KEY_REFUSED
-from gt_conformance.checks._probe import Probe, StopCheck
+from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import READ_BY_OTHERS, model_for, unrelated_keys
 from gt_conformance.checks._surfaces import (
     NO_IDS,
@@ -22,7 +23,7 @@ from gt_conformance.checks._surfaces import (
 )
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order, least_cosine
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
-from gt_conformance.checks.names import expect_listing, expect_names, list_models
+from gt_conformance.checks.models import expect_listing, expect_names, list_models
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, joined_text
 from gt_conformance.tenant import Credential, KnownConversation
