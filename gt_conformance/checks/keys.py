@@ -232,9 +232,7 @@ def _is_judged_otherwise(found: Sequence[Tried]) -> bool:
 
 def _plainly_unversioned(probe: Probe) -> list[Place]:
     """What is left out by the un-versioned address for unknown keys, as long as that address refuses them alike."""
-    return [
-        (surface, at) for surface, at in where_dead(probe, places(probe.parameters)) if at is Address.UNVERSIONED
-    ]
+    return [(surface, at) for surface, at in where_dead(probe, places(probe.parameters)) if at is Address.UNVERSIONED]
 
 
 def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[Place]:

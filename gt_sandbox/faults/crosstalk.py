@@ -72,6 +72,29 @@ def _cache_in_front(wanted: Predicate, key: Callable[[Request], Hashable]) -> Mi
     return with_secrets(make)
 
 
+def _keep_refusals(key: Callable[[Request], Hashable]) -> MiddlewareFactory:
+    """What is refused once is refused for two seconds, to all requests that the cache takes for the same."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, tuple[float, Response]] = {}
+
+        async def serve(call: Call) -> None:
+            now = asyncio.get_running_loop().time()
+            since, response = kept.get(key(call.request), (now - _KEPT_S, None))
+            if response is None or now - since >= _KEPT_S:
+                response = await call.response()
+                if 400 <= response.status < 500:
+                    kept[key(call.request)] = (now, response)
+            await call.respond(response)
+
+        return per_call(serve)
+
+    return with_secrets(make)
+
+
+_KEPT_S = 2
+
+
 def _path_of(request: Request) -> str:
     return request.path.rpartition("/")[2]
 
@@ -437,5 +460,21 @@ FAULTS = (
         _by_address(is_any),
         caught_by="models.exact_allowlist",
         breaks=("M1", "A1"),
+    ),
+    fault(
+        "refusals-kept-by-address",
+        "A cache before the tenant keeps a refusal for two seconds, for whoever asks at that address.",
+        _keep_refusals(lambda request: request.path),
+        caught_by="chat.completes",
+        breaks=("A5", "K1", "C1"),
+        by_chance=True,
+    ),
+    fault(
+        "refusals-kept-by-key",
+        "A cache before the tenant keeps a refusal for two seconds, for the same key at that address.",
+        _keep_refusals(lambda request: (request.path, request.secret)),
+        caught_by="chat.roles",
+        breaks=("A5", "K1", "C1"),
+        by_chance=True,
     ),
 )
