@@ -19,9 +19,10 @@ from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._outage import Outage, find_outage
 from gt_conformance.runner._repeats import Repeats, find_repeats
 from gt_conformance.runner._result import CheckResult
+from gt_conformance.runner._reused import Reused, find_reused
 from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 
-_Cause = Alike | Kept | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
+_Cause = Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
     found: Sequence[
-        Alike | Kept | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
+        Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
     ] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
@@ -80,7 +81,9 @@ async def find_causes(
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
     keys = find_keys(seen.keys_not_taken, outage, seen.exchanges)
-    found = Causes([cause for cause in (outage, keys, mixing, repeats, unsteady) if cause is not None])
+    is_frozen = repeats is not None and repeats.is_of_everything
+    reused = None if is_frozen else find_reused(results, seen.exchanges)
+    found = Causes([cause for cause in (reused, outage, keys, mixing, repeats, unsteady) if cause is not None])
     if mixing is None and repeats is None:
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
