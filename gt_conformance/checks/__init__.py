@@ -70,8 +70,8 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import READ_BY_OTHERS, READ_ONLY, created_conversation
-from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Ids, Surface, is_redirect
+from gt_conformance.checks._resources import READ_BY_OTHERS, READ_ONLY, created_conversation, created_id
+from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
     ANSWER_DIFFERENTLY,
@@ -119,6 +119,7 @@ __all__ = [
     "KEY_REFUSED",
     "KNOWN_ROUTE",
     "LETTERS_LOST",
+    "LET_IN_BY_TURNS",
     "LIST_DIFFERENTLY",
     "MINIMAL",
     "MUST_BE_REFUSED",
@@ -175,6 +176,7 @@ __all__ = [
     "cosine",
     "count_states",
     "created_conversation",
+    "created_id",
     "describe",
     "described",
     "expect_refusal",

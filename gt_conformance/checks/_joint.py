@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, READ_BY_OTHERS
-from gt_conformance.checks._surfaces import Address, hole
-from gt_conformance.checks._wording import finding_of
+from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, Address, hole
+from gt_conformance.checks._wording import LIST_DIFFERENTLY, finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
 from gt_conformance.checks.conversations import LETTERS_STORED
@@ -104,6 +104,12 @@ JOINT = (
         ALONE,
         "Have one model make all vectors: of single texts and of several, in every form and encoding_format, each in "
         "the place of its text.",
+    ),
+    Joint(
+        (LIST_DIFFERENTLY, LET_IN_BY_TURNS),
+        LIST_DIFFERENTLY,
+        "Have every instance of the tenant behind its load balancer, and every cache, list a key's own names to it and "
+        "nothing to a key that is not valid: the same request now gets other names, and is now let in and now refused.",
     ),
     Joint((EMPTY, EMPTY_STREAM, EMPTY_LARGE), EMPTY, FIND_THE_TEXT),
     LETTERS_LOST,

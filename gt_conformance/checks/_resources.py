@@ -290,6 +290,13 @@ def created_conversation(response: Response | None) -> str | None:
     return next((one for one in map(_usable, found) if one is not None and one.isascii()), None)
 
 
+def created_id(exchange: Exchange) -> str | None:
+    """The id of the conversation that was opened, or the file that was uploaded; None where it is neither."""
+    if exchange.request.path.endswith("/conversations"):
+        return created_conversation(exchange.response)
+    return _created_file(exchange.response) if exchange.request.path.endswith("/files") else None
+
+
 def _created_file(response: Response | None) -> str | None:
     if response is None or not response.succeeded:
         return None

@@ -432,7 +432,7 @@ async def expect_shut(
 _CLIENT_ERRORS = range(400, 500)
 _REPEATS = 6
 _REFUSED = frozenset({401, 403, 404})
-_UNSTEADY = "instances:differ"
+LET_IN_BY_TURNS = "instances:differ"
 _DECIDE_ALIKE = (
     "Have every instance of the tenant behind its load balancer, and every cache, decide alike: "
     "the same request is now let in and now refused."
@@ -452,7 +452,7 @@ async def fail_unsteady(probe: Probe, exchange: Exchange, expected: str) -> bool
         repeated = (await probe.send(exchange.request, again=again)).response
         if response is not None and repeated is not None and repeated.status in _REFUSED and not lets_in(repeated):
             found = f"{describe(response)}, and {describe(repeated)} when it was sent again"
-            probe.fail(expected, found, exchange, remedy=_DECIDE_ALIKE, cause=_UNSTEADY)
+            probe.fail(expected, found, exchange, remedy=_DECIDE_ALIKE, cause=LET_IN_BY_TURNS)
             return True
     return False
 

@@ -125,7 +125,9 @@ async def required(probe: Probe) -> None:
         if surface.id == "chat" or presentation in _MISREAD_AT_ALL
     ]
     tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
-    for how, found in zip(states, tries, strict=False):
+    plain = _plainly_unversioned(probe) if _is_judged_otherwise(tries[1]) else []
+    likely = await try_all(probe, plain, None, Presentation.MADE_UP, ids)
+    for how, found in zip(states, [tries[0], [*tries[1], *likely], *tries[2:]], strict=False):
         await judge_all_dead(probe, found, how, ids)
     for ([(surface, at)], key, presentation), [tried] in zip(misread, tries[len(asked) :], strict=True):
         if presentation is Presentation.ELSEWHERE and tried.is_open:
@@ -215,6 +217,24 @@ def _where_unknown(probe: Probe, wanted: Sequence[Place]) -> list[Place]:
     if probe.parameters.keys:
         return where
     return [one for one in where if (one[0].id, one[1]) != _PLAIN] + in_conversation(wanted)
+
+
+def _is_judged_otherwise(found: Sequence[Tried]) -> bool:
+    """Whether a surface refuses an unknown key in other words by the un-versioned address, as if it were a live one."""
+    refused = {
+        (one.surface.id, one.address): (one.exchange.response.status, normalized_reason(one.exchange.response))
+        for one in found
+        if one.exchange.response is not None and one.exchange.response.refused and not one.is_absent
+    }
+    return any(
+        at is Address.UNVERSIONED and words != refused.get((surface, Address.VERSIONED), words)
+        for (surface, at), words in refused.items()
+    )
+
+
+def _plainly_unversioned(probe: Probe) -> list[Place]:
+    """What is left out by the un-versioned address for unknown keys, as long as that address refuses them alike."""
+    return [(surface, at) for surface, at in where_dead(probe, places(probe.parameters)) if at is Address.UNVERSIONED]
 
 
 def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[Place]:

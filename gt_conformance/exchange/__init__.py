@@ -1,6 +1,7 @@
 """One HTTP request and its response: the evidence. Plain values; nothing here sends anything."""
 
 from gt_conformance.exchange._exchange import (
+    ENDED_EARLY,
     IN_MEMBERS,
     MISLABELLED,
     PARAMETER_NAMES,
@@ -42,6 +43,7 @@ from gt_conformance.exchange._times import Times, times_of
 from gt_conformance.exchange._usage import MOST_STATED, Stated
 
 __all__ = [
+    "ENDED_EARLY",
     "IN_MEMBERS",
     "MISLABELLED",
     "MOST_LINES",

@@ -163,6 +163,8 @@ _UNASKED = frozenset({"br", "zstd", "dcb", "dcz", "compress", "x-compress"})
 """The codings of a body that are never asked for, and so not decoded. Clients pass over a label that names none."""
 MISLABELLED = "the body is not compressed as its content-encoding says"
 """How a response ends whose Content-Encoding is wrong, or whose compressed bytes are cut short."""
+ENDED_EARLY = "the connection ended before the body did"
+"""How a response begins to say its end that the connection cut off."""
 IN_MEMBERS = "complete, in several members of gzip"
 """How a complete response ends whose body is gzip in more than one piece (RFC 1952, 2.2)."""
 

@@ -13,19 +13,25 @@ from gt_conformance.runner._altered import Altered, find_altered
 from gt_conformance.runner._changed import Changed, find_changed
 from gt_conformance.runner._fields import Fields, find_fields
 from gt_conformance.runner._joining import Joining, find_joining
+from gt_conformance.runner._kept import Kept
 from gt_conformance.runner._keys import Keys, find_keys
 from gt_conformance.runner._mixing import Mixing, may_be_mixed
 from gt_conformance.runner._outage import Outage, find_outage
 from gt_conformance.runner._repeats import Repeats, find_repeats
 from gt_conformance.runner._result import CheckResult
+from gt_conformance.runner._reused import Reused, find_reused
 from gt_conformance.runner._unsteady import Unsteady, find_unsteady
+
+_Cause = Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
 
 
 @dataclass(frozen=True)
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[Alike | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields] = ()
+    found: Sequence[
+        Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
+    ] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
@@ -48,7 +54,10 @@ class Seen:
 
 
 async def find_causes(
-    results: Sequence[CheckResult], seen: Seen, judge_own: Callable[[], Awaitable[CheckResult | None]]
+    results: Sequence[CheckResult],
+    seen: Seen,
+    judge_own: Callable[[], Awaitable[CheckResult | None]],
+    kept: Kept | None = None,
 ) -> Causes:
     """The causes of what is wrong in these results.
 
@@ -57,6 +66,8 @@ async def find_causes(
     """
     if (alike := find_alike(results, seen.exchanges, seen.declared)) is not None:
         return Causes((alike,))
+    if kept is not None:
+        return Causes((kept,))
     outage: Outage | None = None
     mixing: Mixing | None = None
     unsteady: Unsteady | None = None
@@ -70,7 +81,9 @@ async def find_causes(
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
     keys = find_keys(seen.keys_not_taken, outage, seen.exchanges)
-    found = Causes([cause for cause in (outage, keys, mixing, repeats, unsteady) if cause is not None])
+    is_frozen = repeats is not None and repeats.is_of_everything
+    reused = None if is_frozen else find_reused(results, seen.exchanges)
+    found = Causes([cause for cause in (reused, outage, keys, mixing, repeats, unsteady) if cause is not None])
     if mixing is None and repeats is None:
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)

@@ -16,7 +16,7 @@ from gt_conformance.checks import (
     normalized_reason,
     place_asked,
 )
-from gt_conformance.exchange import Exchange, Failure, NotJson
+from gt_conformance.exchange import ENDED_EARLY, Exchange, Failure, NotJson, Response
 
 Exchanges = Mapping[str, Exchange]
 """The exchanges of a run by their references."""
@@ -97,24 +97,28 @@ def is_error_inside(exchange: Exchange) -> bool:
 def is_cut(exchange: Exchange) -> bool:
     """Whether a success begins as JSON and does not end as such, or is empty, or is a stream that breaks off.
 
-    A stream breaks off within an event, without a sign that it is whole, or with an error. Where a refusal is due, a
-    success is open, however little comes.
+    So does any body before whose end the connection ended. A stream breaks off within an event, without a sign that it
+    is whole, or with an error. Where a refusal is due, a success is open, however little comes.
     """
     response = exchange.response
     if response is None or not response.succeeded or exchange.request.refused:
         return False
+    if response.end.startswith(ENDED_EARLY):
+        return True
     if response.media_type == "text/event-stream":
         is_whole = _FINISH.search(response.body) and response.body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
         return bool(_ERROR.search(response.body)) or (b"[DONE]" not in response.body and not is_whole)
     if not response.body and response.status != HTTPStatus.NO_CONTENT:
         return True
-    if response.body.lstrip()[:1] not in {b"{", b"["}:
-        return False
+    return response.body.lstrip()[:1] in {b"{", b"["} and not _is_json(response)
+
+
+def _is_json(response: Response) -> bool:
     try:
         response.json()
     except NotJson:
-        return True
-    return False
+        return False
+    return True
 
 
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
@@ -151,7 +155,11 @@ def words_of(exchange: Exchange) -> str:
     if response.succeeded:
         if is_error_inside(exchange):
             return f"{ERROR_INSIDE}: {normalized_reason(response)}"
-        is_closed = response.media_type != "text/event-stream" and _CLOSED.fullmatch(response.body) is not None
+        is_closed = (
+            response.complete
+            and response.media_type != "text/event-stream"
+            and _CLOSED.fullmatch(response.body) is not None
+        )
         return PAGE if response.looks_like_html else UNREADABLE if is_closed else CUT
     reason = "a web page" if response.looks_like_html else normalized_reason(response)
     return f"{response.status} {reason}"

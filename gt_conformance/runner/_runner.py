@@ -37,6 +37,7 @@ from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runner._background import Background
 from gt_conformance.runner._causes import Causes, Seen, find_causes
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
+from gt_conformance.runner._kept import find_kept
 from gt_conformance.runner._mixing import may_be_mixed
 from gt_conformance.runner._once import Once
 from gt_conformance.runner._outage import rests_on_failure
@@ -390,7 +391,8 @@ class Runner:
         """Try the live keys again, and publish what was held until then: refusals count between two good controls."""
         controls: list[Control] = []
         blocker: Blocker | None = None
-        if any(may_rest_on_refusals(result, self._by_ref) for result in self._held.values()):
+        kept = find_kept([*self._held.values(), *self._footing.values()], self._by_ref, self._preflight.not_taken)
+        if kept is None and any(may_rest_on_refusals(result, self._by_ref) for result in self._held.values()):
             try:
                 refused, others = self._keys_by_refusals()
                 controls = await together(map(self._control_again, refused))
@@ -409,7 +411,8 @@ class Runner:
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
         declared = {key.name: key.models for key in self.tenant.credentials.values() if not key.revoked}
         seen = Seen(self._run_id, self._by_ref, self._seen, self._preflight.not_taken, declared, self._send_again)
-        self._causes = await find_causes([*self._held.values(), *self._footing.values()], seen, self._judge_own)
+        results = [*self._held.values(), *self._footing.values()]
+        self._causes = await find_causes(results, seen, self._judge_own, kept)
         self._footing = {call: self._causes.amend(result) for call, result in self._footing.items()}
         self._published_footing = tuple(self._footing.values())
         self._closed = True

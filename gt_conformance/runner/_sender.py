@@ -23,6 +23,7 @@ from gt_conformance import __version__
 from gt_conformance.checks import says_budget
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import (
+    ENDED_EARLY,
     PARAMETER_NAMES,
     Attempt,
     Exchange,
@@ -561,7 +562,7 @@ class _Outcome:
 def _failed(failure: NetworkFailure, reading: Reading | None, *, creates: bool) -> _Outcome:
     if reading is not None and failure.failure is not Failure.HERE:
         how = "" if failure.failure is Failure.CLOSED else f" ({failure.detail})"
-        return _Outcome(reading.response(f"the connection ended before the body did{how}"))
+        return _Outcome(reading.response(f"{ENDED_EARLY}{how}"))
     # What may have arrived and created something is not sent twice. A refusal creates nothing, and whoever refuses a
     # body unread may reset the connection under its own answer.
     retry = failure.retry and not (failure.sent and creates)

@@ -265,6 +265,13 @@ FAULTS = (
         breaks=("A1", "A3"),
     ),
     fault(
+        "any-key-is-the-widest-unversioned",
+        "By the un-versioned address whoever sends a key is taken for the key with all scopes of inference.",
+        use_key_where(lambda request, _: "/v1/" not in request.path and bool(request.secret), "FULL"),
+        caught_by="key.required",
+        breaks=("A1", "A2"),
+    ),
+    fault(
         "chats-take-anybody",
         "Chats need no key: whoever has none that is alive is taken for a key without a conversation.",
         use_key_where(lambda request, secrets: CHAT(request) and not is_live(request, secrets), "FULL"),

@@ -12,6 +12,7 @@ from gt_sandbox.faults._fault import fault
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
+    CONVERSATIONS,
     EMBEDDINGS,
     IMAGES,
     MODELS,
@@ -26,6 +27,7 @@ from gt_sandbox.middleware import (
     change_responses,
     change_scopes,
     is_any,
+    is_dataset_upload,
     is_live,
     is_stream,
     is_whole_chat,
@@ -70,6 +72,29 @@ def _cache_in_front(wanted: Predicate, key: Callable[[Request], Hashable]) -> Mi
         return per_call(serve)
 
     return with_secrets(make)
+
+
+def _keep_refusals(key: Callable[[Request], Hashable]) -> MiddlewareFactory:
+    """What is refused once is refused for two seconds, to all requests that the cache takes for the same."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        kept: dict[Hashable, tuple[float, Response]] = {}
+
+        async def serve(call: Call) -> None:
+            now = asyncio.get_running_loop().time()
+            since, response = kept.get(key(call.request), (now - _KEPT_S, None))
+            if response is None or now - since >= _KEPT_S:
+                response = await call.response()
+                if 400 <= response.status < 500:
+                    kept[key(call.request)] = (now, response)
+            await call.respond(response)
+
+        return per_call(serve)
+
+    return with_secrets(make)
+
+
+_KEPT_S = 2
 
 
 def _path_of(request: Request) -> str:
@@ -437,5 +462,43 @@ FAULTS = (
         _by_address(is_any),
         caught_by="models.exact_allowlist",
         breaks=("M1", "A1"),
+    ),
+    fault(
+        "conversation-ids-given-again",
+        "Whoever opens a conversation gets the one that was opened first.",
+        _cache(CONVERSATIONS, _path_of),
+        caught_by="answers.own",
+        breaks=("A9", "V1"),
+    ),
+    fault(
+        "file-ids-given-again",
+        "Whoever uploads a file to a dataset gets the id of the first one.",
+        _cache(is_dataset_upload, _path_of),
+        caught_by="files.status",
+        breaks=("F1", "F5"),
+    ),
+    fault(
+        "lists-cached-for-a-moment",
+        "A cache before the tenant gives whoever asks for a list the last one, for half a second.",
+        _cache_in_front(MODELS, lambda _: int(asyncio.get_running_loop().time() * 2)),
+        caught_by="models.exact_allowlist",
+        breaks=("M1", "A1"),
+        by_chance=True,
+    ),
+    fault(
+        "refusals-kept-by-address",
+        "A cache before the tenant keeps a refusal for two seconds, for whoever asks at that address.",
+        _keep_refusals(lambda request: request.path),
+        caught_by="chat.completes",
+        breaks=("A5", "K1", "C1"),
+        by_chance=True,
+    ),
+    fault(
+        "refusals-kept-by-key",
+        "A cache before the tenant keeps a refusal for two seconds, for the same key at that address.",
+        _keep_refusals(lambda request: (request.path, request.secret)),
+        caught_by="chat.roles",
+        breaks=("A5", "K1", "C1"),
+        by_chance=True,
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import redirect, web_page
+from gt_sandbox.faults._parts import cut_off, redirect, web_page
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -187,5 +187,12 @@ FAULTS = (
         change_requests(lambda request: request.header("content-type").startswith(JSON), _keep_known),
         caught_by="embeddings.base64",
         breaks=("E4",),
+    ),
+    fault(
+        "connections-end-at-4-kib",
+        "A proxy ends the connection after 4 KiB of a body: sounds, embeddings and long streams never end.",
+        cut_off(is_any, after=4096),
+        caught_by="embeddings.batch",
+        breaks=("E1", "S2", "C8"),
     ),
 )
