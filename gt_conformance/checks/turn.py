@@ -206,7 +206,7 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
                 f"in {TRIES} turns words came more than once, and in none of {TRIES} at {versioned.path}: "
                 f"{shortened(said, 80)!r}",
                 exchange,
-                remedy="Have the tenant, and every proxy before it, pass each piece of an answer on once at both addresses.",
+                remedy="Have the tenant, and every proxy before it, pass each piece on once at both addresses.",
                 cause="base_url:text altered",
             )
             return
