@@ -54,11 +54,11 @@ def _cut_pictures(body: Any) -> None:
 def _spoil_pictures(body: Any) -> None:
     for one in body["data"]:
         data = base64.b64decode(one["b64_json"])
-        spoilt = data[:40] + bytes(byte if byte < _ASCII else ord("?") for byte in data[40:])
+        spoilt = data[:_BEFORE_PICTURE] + bytes(byte if byte < _ASCII else ord("?") for byte in data[_BEFORE_PICTURE:])
         one["b64_json"] = base64.b64encode(spoilt).decode()
 
 
-_ASCII = 128
+_ASCII, _BEFORE_PICTURE = 128, 60
 
 
 def _every_other_empty(_: Secrets) -> MiddlewareFactory:
@@ -201,7 +201,7 @@ FAULTS = (
     ),
     fault(
         "images-through-a-text-filter",
-        "A gateway takes images for text: each byte that is no ASCII is a question mark behind the first 40 bytes.",
+        "A gateway takes the picture in a PNG for text: each byte of it that is no ASCII becomes a question mark.",
         change_json(IMAGES, _spoil_pictures),
         caught_by="images.generates",
         breaks=("S5",),
