@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import wave
+import zlib
 from typing import Any
 
 import pytest
@@ -258,6 +259,64 @@ def test_what_only_resembles_an_image_is_none(data: bytes) -> None:
     """Half of a known beginning is no known format."""
     result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(data)}))))
     assert result.outcome is Outcome.VIOLATES
+
+
+JPEG = b"\xff\xd8\xff\xe0\0\x04\0\0\xff\xda\0\x02" + bytes(40)
+"""A JPEG that ends within its scan."""
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG, with its length and checksum."""
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+HEAD = PNG[:8] + chunk(b"IHDR", b"\0\0\0\x01\0\0\0\x01\x08\0\0\0\0")
+PICTURE, END = chunk(b"IDAT", zlib.compress(b"\0\xff")), chunk(b"IEND", b"")
+DAMAGED = {
+    "PNG with a byte lost to a text encoding": (
+        HEAD + PICTURE[:-6] + b"?" + PICTURE[-5:] + END,
+        "has another checksum than its bytes",
+    ),
+    "PNG without its picture": (HEAD + END, "a PNG without image data"),
+    "PNG cut": (HEAD + PICTURE[:-6], "ends within a part of it"),
+    "JPEG cut": (JPEG, "a JPEG that ends within its scan"),
+    "WebP cut": (b"RIFF" + (2_000).to_bytes(4, "little") + b"WEBP" + bytes(40), "shorter than it states"),
+}
+
+
+@pytest.mark.parametrize(("data", "found"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_image_is_none(data: bytes, found: str) -> None:
+    """An image that begins right and that no decoder opens violates, and the reason says what is wrong with it."""
+    result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(data)}))))
+    assert result.outcome is Outcome.VIOLATES
+    assert found in result.violations[0].found
+
+
+WHOLE = {
+    "JPEG": JPEG + b"\xff\xd9",
+    "PNG": HEAD + PICTURE + END,
+    "PNG with a comment of another checksum": HEAD + chunk(b"tEXt", b"a")[:-1] + b"?" + PICTURE + END,
+}
+
+
+@pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
+def test_a_whole_image_is_taken(data: bytes) -> None:
+    """What follows the end of an image shows nothing, and decoders pass over what they do not need."""
+    result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"b64_json": encoded(data + bytes(9))}))))
+    assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
+
+
+def test_silence_is_advised() -> None:
+    """A WAVE file in which nothing can be heard may come from a test model."""
+    silent = io.BytesIO()
+    with wave.open(silent, "wb") as file:
+        file.setparams((1, 2, 8_000, 0, "NONE", ""))
+        file.writeframes(bytes(1_600))
+    result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(silent.getvalue(), "audio/wav")))
+    assert result.outcome is Outcome.CONFORMS
+    assert [advisory.text for advisory in result.advisories] == [
+        "speech should be audible; the WAVE file holds nothing but silence"
+    ]
 
 
 TOLERATED: dict[str, tuple[str, object, str]] = {

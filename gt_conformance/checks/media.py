@@ -3,6 +3,7 @@
 import base64
 import re
 import struct
+import zlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,8 +42,11 @@ _SEND_SOUND = (
 )
 _SEND_IMAGE = "Have the tenant put an image into each item of data: standard base64 of its bytes in b64_json, or a url."
 _IMAGE_CUT = "image:cut"
-_SEND_ALL = "Have the tenant, and every proxy before it, pass images on to their end, whatever their size."
+_SEND_ALL = (
+    "Have the tenant, and every proxy before it, pass images on to their end, byte for byte, whatever their size."
+)
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
 @check(
@@ -103,12 +107,24 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
             found = f"the header of a WAVE file, and no sound behind it ({len(response.body)} bytes)"
             if probe.must(has_sound, expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
                 _expect_whole(probe, exchange, response.body)
+                heard = not _is_silent(response.body)
+                probe.should(heard, "speech should be audible; the WAVE file holds nothing but silence", exchange)
     return response.body
 
 
 def _is_header(data: bytes) -> bool:
     """Whether a WAVE file ends where its sound should begin."""
     return data[:4] in _WAVE and len(data) <= _MORE_THAN_A_HEADER and data[-8:-4] == b"data"
+
+
+def _is_silent(data: bytes) -> bool:
+    """Whether all bytes behind the header of a WAVE file are the same, so that nothing can be heard.
+
+    A test model in place of a real one may answer so.
+    """
+    begin = data.find(b"data", 12) + 8
+    samples = data[begin:]
+    return data[:4] in _WAVE and begin > 12 and len(samples) > 1 and samples.count(samples[:1]) == len(samples)
 
 
 def _expect_whole(probe: Probe, exchange: Exchange, data: bytes) -> None:
@@ -368,21 +384,40 @@ def _decoded(encoded: str) -> bytes | None:
 def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
     found = f"image {number} begins with {data[:8].hex(' ')}"
     if probe.must(is_image(data), expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
-        found = f"image {number} is a PNG that ends within a part of it, after {len(data)} bytes"
-        probe.must(not _is_cut_png(data), "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
+        found = f"image {number} is {_damage_of(data)}, of {len(data)} bytes"
+        probe.must(not _damage_of(data), "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
 
 
-def _is_cut_png(data: bytes) -> bool:
-    """Whether a PNG ends before its last chunk does; what stands behind that shows nothing."""
-    if not data.startswith(_PNG) or len(data) < _PNG_HEADER:
-        return data.startswith(_PNG)
-    if data[12:16] != b"IHDR":
-        return False
-    at, kind = len(_PNG), b""
-    while kind != b"IEND" and at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        at += 12 + size
-    return kind != b"IEND" or at > len(data)
+def _damage_of(data: bytes) -> str:
+    """What is wrong with an image that states its parts, in words; empty where nothing is, or the format does not."""
+    if data.startswith(_PNG):
+        return _damage_of_png(data)
+    if data.startswith(_JPEG):
+        scan = data.find(_JPEG_SCAN)
+        return "a JPEG that ends within its scan" if scan >= 0 and data.find(_JPEG_END, scan) < 0 else ""
+    is_cut = data[:4] == b"RIFF" and 8 + int(struct.unpack_from("<I", data, 4)[0]) > len(data)
+    return "a WebP that is shorter than it states" if is_cut else ""
+
+
+def _damage_of_png(data: bytes) -> str:
+    """The same of a PNG up to its last chunk; what follows that shows nothing.
+
+    Decoders reject a chunk with a wrong checksum where they need it, which its first letter says.
+    """
+    if len(data) >= _PNG_HEADER and data[12:16] != b"IHDR":
+        return ""
+    at, kind, kinds = len(_PNG), b"", set()
+    while kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", data, at) if at + 8 <= len(data) else (0, b"")
+        end = at + 12 + size
+        if not kind or end > len(data):
+            return "a PNG that ends within a part of it"
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if kind[:1].isupper() and zlib.crc32(data[at + 4 : end - 4]) != checksum:
+            return f"a PNG whose {kind.decode('latin-1')} chunk has another checksum than its bytes"
+        kinds.add(kind)
+        at = end
+    return "" if b"IDAT" in kinds else "a PNG without image data"
 
 
 async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: int) -> None:

@@ -200,6 +200,16 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
     response = exchange.response
     is_tried = response is not None and knows(response) and not spells(response) and not probe.violations
     if is_tried and await _loses_letters(probe, request, versioned, spells):
+        if all(said.count(letter) > len(facts) for letter in LETTERS if not letter.isascii()):
+            probe.fail(
+                f"the text of {request.path} is that of {versioned.path}",
+                f"in {TRIES} turns words came more than once, and in none of {TRIES} at {versioned.path}: "
+                f"{shortened(said, 80)!r}",
+                exchange,
+                remedy="Have the tenant, and every proxy before it, pass each piece on once at both addresses.",
+                cause="base_url:text altered",
+            )
+            return
         probe.fail(
             f"{request.path} passes letters beyond ASCII on, as {versioned.path} does ({LETTERS})",
             f"in {TRIES} turns some were missing or changed, and in none of {TRIES} at {versioned.path}: "

@@ -19,6 +19,7 @@ from gt_sandbox.middleware import (
     Request,
     Response,
     change_choice,
+    change_events,
     change_headers,
     change_json,
     change_requests,
@@ -138,6 +139,16 @@ FAULTS = (
         change_responses(_is_unversioned, lambda _, response: web_page() if response.succeeded else response),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    fault(
+        "unversioned-streams-doubled",
+        "By the un-versioned path each event of a stream that holds text comes twice, as after a gateway's second try.",
+        change_events(
+            lambda request: is_stream(request) and _is_unversioned(request),
+            lambda event: event * 2 if b'"content":"' in event else event,
+        ),
+        caught_by="client.turn",
+        breaks=("A2", "C8"),
     ),
     fault(
         "unversioned-streams-come-whole",

@@ -51,6 +51,16 @@ def _cut_pictures(body: Any) -> None:
         item["b64_json"] = base64.b64encode(picture[: len(picture) // 2]).decode()
 
 
+def _spoil_pictures(body: Any) -> None:
+    for one in body["data"]:
+        data = base64.b64decode(one["b64_json"])
+        spoilt = data[:_BEFORE_PICTURE] + bytes(byte if byte < _ASCII else ord("?") for byte in data[_BEFORE_PICTURE:])
+        one["b64_json"] = base64.b64encode(spoilt).decode()
+
+
+_ASCII, _BEFORE_PICTURE = 128, 60
+
+
 def _every_other_empty(_: Secrets) -> MiddlewareFactory:
     """Each second sound has no bytes."""
     spoken = count()
@@ -186,6 +196,13 @@ FAULTS = (
         "images-cut-short",
         "The base64 of an image ends in the middle of its picture.",
         change_json(IMAGES, _cut_pictures),
+        caught_by="images.generates",
+        breaks=("S5",),
+    ),
+    fault(
+        "images-through-a-text-filter",
+        "A gateway takes the picture in a PNG for text: each byte of it that is no ASCII becomes a question mark.",
+        change_json(IMAGES, _spoil_pictures),
         caught_by="images.generates",
         breaks=("S5",),
     ),
