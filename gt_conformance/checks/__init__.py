@@ -70,7 +70,7 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import READ_BY_OTHERS, READ_ONLY, created_conversation, created_id
+from gt_conformance.checks._resources import OPEN_ANEW, READ_BY_OTHERS, READ_ONLY, created_conversation, created_id
 from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
@@ -127,6 +127,7 @@ __all__ = [
     "NOW_AND_THEN",
     "NO_KEY",
     "NO_SUCH_ROUTE",
+    "OPEN_ANEW",
     "OWN",
     "PASS_ON_KEY",
     "PREFLIGHT",

@@ -63,14 +63,15 @@ def find_kept(
         return None
     for known_by in _KNOWN_BY:
         shown = _kept_by(known_by, exchanges)
-        certain = [one for one in wrong if one.ref in shown and _is_served(one, exchanges)]
-        others = [one for one in wrong if one.ref not in shown and _is_served(one, exchanges)]
-        is_rule = len(certain) >= _LEAST and len(certain) >= _NEARLY_ALL * (len(certain) + len(others))
+        served = [one for one in wrong if _is_served(one, exchanges)]
+        certain = [one for one in served if one.ref in shown]
+        first = [one for one in exchanges.values() if _is_refused(one) and one.ref not in shown]
+        explained = shown | {one.ref for one in wrong if any(_may_give(other, one) for other in first)}
+        is_rule = len(certain) >= max(_LEAST, len(served) / 2)
+        is_rule = is_rule and sum(one.ref in explained for one in served) >= _NEARLY_ALL * len(served)
         is_wide = len({one.request.path for one in certain}) >= _LEAST_ADDRESSES
         if is_rule and is_wide and not _is_ban(certain, exchanges):
-            first = [one for one in exchanges.values() if _is_refused(one) and one.ref not in shown]
-            shown |= {one.ref for one in wrong if any(_may_give(other, one) for other in first)}
-            return Kept(shown, _renamed(held, shown, keys_not_taken))
+            return Kept(explained, _renamed(held, explained, keys_not_taken))
     return None
 
 

@@ -168,6 +168,8 @@ class Outage:
         if (not found or is_own) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
             alike = (finding for (same, _), finding in self.due.items() if same == words)
             found = next((one for one in alike if not is_own or one.startswith(ANSWER)), "")
+        if found == blocker.finding:  # what several routes are refused with may be no matter of this one
+            found = next((cause.finding for (same, _), cause in self.causes.items() if same == words), found)
         found = self.renamed.get(found, found)
         return "" if found == blocker.finding else found
 

@@ -7,54 +7,61 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import created_id, finding_of
+from gt_conformance.checks import OPEN_ANEW, Violation, created_id, finding_of
 from gt_conformance.exchange import Exchange
 from gt_conformance.runner._result import CheckResult, renamed_in
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
-_REMEDY = (
-    "Have the tenant, and every cache before it, give each conversation that is opened, and each file that is "
-    "uploaded, an id of its own: an earlier id is given again."
-)
-_FINDING = finding_of("", "ids:given again", shared=True)
+_OF_CONVERSATIONS, _OF_FILES = "/conversations", "/files"
+_REMEDIES = {
+    _OF_CONVERSATIONS: OPEN_ANEW,
+    _OF_FILES: "Have the tenant, and every cache before it, give each file that is uploaded an id of its own: an "
+    "earlier one is given again.",
+}
+_FINDINGS = {place: finding_of("", f"ids:{place} given again", shared=True) for place in _REMEDIES}
 
 
 @dataclass(frozen=True)
 class Reused:
-    """The findings about what has such an id."""
+    """The exchanges that name such an id, or are answered with it, each with the end of the path that gave it."""
 
-    findings: frozenset[str]
-    shown: frozenset[str]
-    """The exchanges that name such an id, or are answered with it."""
+    shown: Mapping[str, str]
+    renamed: Mapping[str, str]
+    """Findings that such ids alone have made, and what they become."""
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what such an id shows under its finding, and what rests on that."""
-        violations = tuple(
-            replace(item, finding=_FINDING, remedy=_REMEDY) if item.exchange in self.shown else item
-            for item in result.violations
-        )
-        return result.amended(violations, renamed_in(result.blockers, dict.fromkeys(self.findings, _FINDING)))
+        violations = tuple(map(self._amend, result.violations))
+        return result.amended(violations, renamed_in(result.blockers, self.renamed))
+
+    def _amend(self, violation: Violation) -> Violation:
+        place = self.shown.get(violation.exchange or "")
+        if place is None:
+            return violation
+        return replace(violation, finding=_FINDINGS[place], remedy=_REMEDIES[place])
 
 
 def find_reused(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Reused | None:
     """Which findings they are; None where each id is given once, or again to who asks for the same again."""
-    made: dict[str, list[Exchange]] = defaultdict(list)
+    made: dict[tuple[str, str], list[Exchange]] = defaultdict(list)
     for one in exchanges.values():
         if one.request.creates and (given := created_id(one)) is not None:
-            made[given].append(one)
-    again = {
-        given
-        for given, found in made.items()
-        if len({(one.request.key, one.request.path) for one in found}) > 1
-        or len({one.request for one in found}) > _MANY
-    }
+            made[given, _place_of(one)].append(one)
+    again = {given: place for (given, place), found in made.items() if _is_given_again(found)}
     if not again:
         return None
-    shown = frozenset(one.ref for one in exchanges.values() if created_id(one) in again or _named_by(one) in again)
-    proofs: dict[str, set[bool]] = defaultdict(set)
+    named = ((one.ref, again.get(created_id(one) or "") or again.get(_named_by(one))) for one in exchanges.values())
+    shown = {ref: place for ref, place in named if place is not None}
+    proofs: dict[str, set[str | None]] = defaultdict(set)
     for item in (item for result in results for item in result.violations):
-        proofs[item.finding].add(item.exchange in shown)
-    return Reused(frozenset(finding for finding, by in proofs.items() if by == {True}), shown)
+        proofs[item.finding].add(shown.get(item.exchange or ""))
+    renamed = {one: _FINDINGS[place] for one, [place, *others] in proofs.items() if place is not None and not others}
+    return Reused(shown, renamed)
+
+
+def _place_of(exchange: Exchange) -> str:
+    is_of_conversations = exchange.request.path.endswith(_OF_CONVERSATIONS)
+    return _OF_CONVERSATIONS if is_of_conversations else _OF_FILES
 
 
 def _is_given_again(found: Iterable[Exchange]) -> bool:

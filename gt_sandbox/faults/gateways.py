@@ -26,10 +26,13 @@ from gt_sandbox.middleware import (
     is_any,
     is_live,
     is_stream,
+    refuse,
     reroute,
     respond_with,
     use_key,
 )
+
+_BELOW = re.compile(r"/(audio|images|datasets|conversations)/")
 
 
 def _rewrite(change: Callable[[Any], Any]) -> MiddlewareFactory:
@@ -194,5 +197,15 @@ FAULTS = (
         cut_off(is_any, after=4096),
         caught_by="embeddings.batch",
         breaks=("E1", "S2", "C8"),
+    ),
+    fault(
+        "routes-below-others-not-found",
+        "A rule of the ingress matches no path below audio, images, datasets and conversations: it says not found.",
+        refuse(
+            lambda request: _BELOW.search(request.path) is not None,
+            Response(404, (("content-type", "text/plain"),), b"404 page not found"),
+        ),
+        caught_by="upload.conversation_ready",
+        breaks=("S1", "S2", "S5", "U4", "U5"),
     ),
 )
