@@ -281,6 +281,19 @@ def test_whichever_secrets_are_swapped_nobody_is_accused(
     assert 1 <= len(lines) <= 2, lines
 
 
+def shifted(_: Document, secrets: Secrets) -> None:
+    """Each secret one place too far in a list of the keys."""
+    names = [CHAT, RAG, FULL, UPLOAD, APP, "GT_EMBEDDED_PARTNER"]
+    found = [secrets[name] for name in names]
+    secrets.update(zip(names, (found[-1], *found[:-1]), strict=True))
+
+
+def test_secrets_that_are_all_one_place_too_far_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
+    """No conversation key opens what is declared of it, and another key does: the operator's findings say so."""
+    lines = told(judged(running, tenant_in(tmp_path, running, shifted), *RUNBOOKS))
+    assert any("secrets may be in each other's place" in line for line in lines), lines
+
+
 @pytest.mark.parametrize(
     ("slip", "words"),
     [

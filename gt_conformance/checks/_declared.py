@@ -129,8 +129,9 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     key, response = probe.credential, exchange.response
     if not _is_refused(response):
         return
-    others = [other for other in unrelated_keys(probe, key) if other.holds_conversations]
-    opens = await _first_opener(probe, others)
+    declared = [other for other in unrelated_keys(probe, key) if other.holds_conversations]
+    opens = await _first_opener(probe, declared)
+    others = [] if opens is not None else [other for other in declared if not await _is_listed_another(probe, other)]
     if opens is None and others:  # then it is no key's trouble
         return
     if key.may_use(probe.model(Modality.CHAT)) is False:
@@ -140,6 +141,10 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
         found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
         found += f"{opens.name}, and gives {key.name} {_described(response)}"
         remedy = f"Check the secret of the key {key.name}, or correct its purpose in the tenant file."
+    elif declared and opens is None:
+        found = f"the key {key.name} opens no conversation ({_described(response)}), and the other keys that are "
+        found += "declared to open them are listed other names than declared: secrets may be in each other's place"
+        remedy = f"Check the secrets of the keys {' and '.join(one.name for one in (key, *declared))}."
     else:
         return
     probe.usable = False
@@ -151,6 +156,12 @@ def _shows_a_right(probe: Probe, key: Credential, other: Credential, response: R
     """Whether it is the key that is refused: what is merely not found may be the name, where the other has another."""
     refused = response is not None and response.status in KEY_REFUSED
     return refused or model_for(probe, key) == model_for(probe, other)
+
+
+async def _is_listed_another(probe: Probe, key: Credential) -> bool:
+    """Whether the key is listed names, and not the one with which it opens conversations: it may be another key."""
+    names = names_in(await _answer(probe, requests.get(probe.tenant, Route.MODELS.path, key.name)))
+    return bool(names) and model_for(probe, key) not in names
 
 
 async def _first_opener(probe: Probe, keys: Iterable[Credential]) -> Credential | None:

@@ -248,7 +248,11 @@ async def _expect_shut_unversioned(probe: Probe, tried: Tried, how: str, ids: Id
     what = f"{tried.surface.named(tried.address)} {how}"
     cause, remedy = hole(Address.UNVERSIONED, "without the scope"), None
     name = tried.exchange.request.fields.get("model")
-    if tried.is_open and tried.surface.id == "conversation" and isinstance(name, str):
+    key = probe.tenant.credentials.get(tried.exchange.request.key or "")
+    is_opened = tried.is_open and tried.surface.id == "conversation"
+    if is_opened and key is not None and await is_swapped_opener(probe, key):
+        return
+    if is_opened and isinstance(name, str):
         asking = Asking(probe.tenant, probe.run_id, tried.exchange.request.key, model=name)
         if lets_in((await probe.send(tried.surface.request(asking))).response):
             cause, remedy = OPENED_WITHOUT_A_NAME, _LOOK_FOR_THE_NAME
