@@ -70,25 +70,27 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 
 # The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
 # for two cores, because tests wait for servers and clocks. Each file is named once: of a file and its folder, pytest 9 takes the folder.
-LONGEST   := $(patsubst %,tests/test_%.py,one_cause outages fleet_report newcomers run_selection doctor output slo clients client_runs checks_hostile run_options redaction capability changed past_runs)
+LONGEST   := $(patsubst %,tests/test_%.py,run_options fleet_report clients checks_hostile doctor output watch fleet_run verify slo table)
+LONG_RUNS := $(patsubst %,tests/test_%.py,one_cause outages newcomers client_runs checklists run_selection foreign_gateways)
 # Those without a slow test only: each process imports all that it may have to run, and for some of those that is a lot.
-FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -L '^pytestmark = pytest.mark.slow' tests/test_*.py)))
-SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
+FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -LE '^pytestmark = pytest.mark.(slow|runs)' tests/test_*.py)))
+RUNS       = $(LONG_RUNS) $(filter-out $(LONG_RUNS),$(shell grep -l 'pytest\.mark\.runs' tests/test_*.py))
+SLOW       = $(RUNS) $(filter-out $(RUNS),$(shell grep -l 'pytest\.mark\.slow' tests/test_*.py))
 OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 
 # Before Python 3.14, to measure branches costs half of the time again: who adds a module, or tests, does it.
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones (COVERAGE=yes: with the coverage gate)
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones (COVERAGE=yes: whole runs too, with the coverage gate)
 ifdef COVERAGE
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(FILES)
+	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(RUNS) $(filter-out $(RUNS),$(FILES))
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
 else
-	@$(PY) $(OWN_TESTS) -m 'not slow' $(FILES)
+	@$(PY) $(OWN_TESTS) -m 'not slow and not runs' $(FILES)
 endif
 
 test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
-	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
+	@$(PY) $(OWN_TESTS) -m 'slow or runs' $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)

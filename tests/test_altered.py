@@ -6,6 +6,8 @@ from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import EMBEDDINGS, change_json, combine, is_whole_chat
 from tests.test_outages import found, judged
 
+pytestmark = pytest.mark.runs
+
 
 @pytest.mark.parametrize(
     ("name", "words"),

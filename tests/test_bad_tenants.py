@@ -19,6 +19,8 @@ from gt_sandbox.middleware import Call, MiddlewareFactory, Response, change_resp
 from tests.commands import run, tenant
 from tests.scripted import BOOKS
 
+pytestmark = pytest.mark.runs
+
 PAGE = b"<!doctype html><html><body><h1>Welcome</h1></body></html>"
 REFUSED = b'{"error": {"message": "This key is not known.", "type": "x", "param": null, "code": "invalid_api_key"}}'
 KEYS = 8

@@ -13,6 +13,8 @@ from gt_conformance.vocabulary import Verdict
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS, select_faults
 
+pytestmark = pytest.mark.runs
+
 BOOKS = load_directory(resources.runbooks_dir())
 DIFY = next(book for book in BOOKS if book.id == "dify")
 ONE_RUNBOOK = Selection(runbooks=(DIFY.id,))

@@ -11,6 +11,8 @@ from gt_sandbox.middleware import change_requests, is_at
 from tests import shared_runs
 from tests.commands import Finished, run, tenant
 
+pytestmark = pytest.mark.runs
+
 BASE64_IGNORED = change_requests(is_at("/embeddings"), lambda body: body.replace(b',"encoding_format":"base64"', b""))
 
 

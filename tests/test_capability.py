@@ -475,6 +475,7 @@ def test_prose_for_json_blocks_where_the_model_gives_none_either(wanted: str, *,
 LACKING = [variant.name for variant in model.VARIANTS if variant.lacks]
 
 
+@pytest.mark.runs
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("name", LACKING)
 def test_what_the_model_lacks_is_blocked_by_its_name_and_never_held_against_the_tenant(name: str) -> None:

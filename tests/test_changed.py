@@ -29,6 +29,8 @@ from gt_sandbox.middleware import (
 )
 from tests.test_outages import found, judged
 
+pytestmark = pytest.mark.runs
+
 FAILED = error_response(500, "Internal server error")
 NOT_FOUND = error_response(404, "Not Found")
 WORDS = "Find what changed while the run was under way, or which instance differs"

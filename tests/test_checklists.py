@@ -21,6 +21,8 @@ from tests import shared_runs
 from tests.commands import Finished, run, tenant
 from tests.scripted import BOOKS
 
+pytestmark = pytest.mark.runs
+
 BROKEN = Response(500, (("content-type", "application/json"),), b'{"error":{"message":"broken"}}')
 ACCEPTED = Response(200, (("content-type", "application/json"),), b'{"id":"obj_1"}')
 ORIGIN = "https://gt-conformance.invalid"

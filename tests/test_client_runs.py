@@ -30,6 +30,8 @@ from tests import shared_runs
 from tests.commands import Finished, in_process, run
 from tests.scripted import BOOKS, GOOD, described, driven, embedded, scripted
 
+pytestmark = pytest.mark.runs
+
 NAME = "generic-openai-http"
 
 

@@ -33,6 +33,8 @@ from gt_sandbox.middleware import (
     per_call,
 )
 
+pytestmark = pytest.mark.runs
+
 ALIAS = "field-analyst"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
 REASONED = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 3}}

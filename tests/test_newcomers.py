@@ -20,6 +20,8 @@ from gt_sandbox import EmbeddedTenant
 from tests.direct import judge
 from tests.scripted import BOOKS as RUNBOOKS
 
+pytestmark = pytest.mark.runs
+
 BOOKS = ("dify", "n8n", "cursor")
 """Between them they use every kind of key."""
 UNKNOWN = "gtak_" + "of-another-tenant" * 2

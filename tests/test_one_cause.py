@@ -45,6 +45,8 @@ from gt_sandbox.middleware import (
 )
 from tests.test_outages import found, judged
 
+pytestmark = pytest.mark.runs
+
 
 def is_whole(request: Request) -> bool:
     """Whether it asks for no stream."""

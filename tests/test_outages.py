@@ -48,6 +48,8 @@ from gt_sandbox.middleware import (
 )
 from tests.direct import Silence, judge
 
+pytestmark = pytest.mark.runs
+
 FAILED = error_response(500, "storage is down")
 BUSY = error_response(503, "overloaded")
 TOO_LARGE = error_response(413, "The body is too large.")

@@ -23,6 +23,8 @@ from tests.commands import Finished, command, run, tenant
 from tests.damaged import CHANGED, DAMAGED
 from tests.made_records import PARTS, book, check, record
 
+pytestmark = pytest.mark.runs
+
 FORGED = "\n::error::forged\n  ::set-output name=x::forged ::warning::forged\r##[error]forged"
 WORKFLOW = {"GITHUB_ACTIONS": "true"}
 

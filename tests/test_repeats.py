@@ -18,6 +18,8 @@ from gt_sandbox.middleware import (
 )
 from tests.test_outages import found, judged
 
+pytestmark = pytest.mark.runs
+
 INFERENCE = ("/chat/completions", "/embeddings", "/audio/speech", "/audio/transcriptions", "/images/generations")
 
 

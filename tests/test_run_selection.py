@@ -12,6 +12,8 @@ from gt_conformance.vocabulary import Route, Verdict
 from tests import shared_runs
 from tests.commands import WITHOUT_PAGES, Finished, ahead, finished, run, served, tenant
 
+pytestmark = pytest.mark.runs
+
 CHECKOUT = Path(__file__).parent.parent
 BOOKS: Sequence[Runbook] = load_directory(resources.runbooks_dir())
 Chosen = Callable[[Row], bool]
