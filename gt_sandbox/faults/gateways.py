@@ -206,6 +206,6 @@ FAULTS = (
             Response(404, (("content-type", "text/plain"),), b"404 page not found"),
         ),
         caught_by="upload.conversation_ready",
-        breaks=("S1", "S2", "S5", "U4", "U5"),
+        breaks=("K3",),
     ),
 )
