@@ -29,9 +29,7 @@ _Cause = Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed 
 class Causes:
     """The causes that were found, in the order in which they amend a result."""
 
-    found: Sequence[
-        Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
-    ] = ()
+    found: Sequence[_Cause] = ()
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with each violation under the finding of its cause."""
