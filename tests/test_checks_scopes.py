@@ -1,10 +1,12 @@
 """The checks of scopes: who is let in where, and what a client's key opens beyond what its client needs."""
 
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from gt_conformance.checks import Parameters, requests
+from gt_conformance.exchange import Request, Response
 from gt_conformance.tenant import KeyMapping, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Preset, Purpose, Route, Scope
 from tests.fake_tenant import (
@@ -17,7 +19,6 @@ from tests.fake_tenant import (
     by,
     extensions,
     findings,
-    given,
     judged,
     key,
     place,
@@ -105,8 +106,13 @@ def test_a_conversation_key_opens_none_with_a_raw_model_or_an_alias_of_others(op
     """They are on allowlists of their own: each is tried by one address. Open by both it is no hole of an address."""
     own = frozenset({"other"})
     keys = (key("wide", models=frozenset({ALIAS, "raw", *own})), key("app", **APP | {"models": own}))
-    is_meant = lambda request: request.key == "app" and sent_json(request).get("model") == opened  # noqa: E731
-    rules = (given(answer({"id": "conv-1"}), is_meant), by("app", refusal(403)), only_bearer, extensions)
+    ids = count(1)
+
+    def opens(request: Request) -> Response | None:
+        is_meant = request.key == "app" and sent_json(request).get("model") == opened
+        return answer({"id": f"own-{next(ids)}"}) if is_meant else None
+
+    rules = (opens, by("app", refusal(403)), only_bearer, extensions)
     result = judged("key.scope_enforced", *rules, tenant=tenant_of(*keys, raw_models=("raw",)))
     violates(result, found)
     [violation] = result.violations

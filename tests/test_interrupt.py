@@ -179,3 +179,26 @@ def test_a_signal_between_the_items_and_the_end_is_recorded_or_does_nothing(
         is_interrupted,
         "SIGINT" if is_interrupted else None,
     )
+
+
+RAISES_WITHOUT_A_LINE = """
+import pytest
+
+def interrupted():
+    raise KeyboardInterrupt
+
+interrupted.__code__ = interrupted.__code__.replace(co_linetable=b"")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logfinish(nodeid, location):
+    interrupted()
+"""
+
+
+def test_a_signal_at_an_instruction_without_a_line_interrupts_like_any(tmp_path: Path) -> None:
+    """Some of what Python carries out is of no line, and pytest's traceback computes with that."""
+    (tmp_path / "late_signal.py").write_text(RAISES_WITHOUT_A_LINE)
+    words = ("--runbook", "cursor", "--route", "models", "--", "-p", "late_signal")
+    ended = run(*words, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, lean=True)
+    assert (ended.code, ended.record["run"].get("interrupted")) == (2, "SIGINT")
+    assert "Traceback" not in ended.stderr

@@ -1,6 +1,7 @@
 """What fails in the same words is one finding, whichever checks meet it; what a budget stops is the operator's."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -221,6 +222,29 @@ def at_most(many: int) -> MiddlewareFactory:
 def test_what_a_limit_of_a_gateway_refuses_is_the_operators() -> None:
     """No clause says how much may come at a time, nor how that is refused; every key and route meets it alike."""
     [line] = found(judged(at_most(3), "dify", "open-webui", "openai-sdk-curl"))
+    assert line.startswith("blocked: Lower limits.concurrency or limits.requests_per_minute in the tenant file")
+
+
+def while_it_is_quiet(pause_s: float, free: int) -> MiddlewareFactory:
+    """After so many requests one is answered only where none came just before; others get the page of a gateway."""
+    left, last = free, 0.0
+
+    @per_call
+    async def limit(call: Call) -> None:
+        nonlocal left, last
+        now, before, left = time.monotonic(), last, left - 1
+        last = now
+        if left < 0 and now - before < pause_s:
+            await call.respond(OVERLOADED)
+        else:
+            await call.forward()
+
+    return limit
+
+
+def test_a_limit_of_how_much_comes_in_a_second_is_the_operators() -> None:
+    """What is sent again at once meets it as before; after a while it is answered."""
+    [line] = found(judged(while_it_is_quiet(0.02, free=40), "dify"))
     assert line.startswith("blocked: Lower limits.concurrency or limits.requests_per_minute in the tenant file")
 
 

@@ -5,7 +5,7 @@ import gc
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -99,6 +99,11 @@ class Run:
     def _interrupt(self, cause: str) -> None:
         if self.session is not None:
             self.session.interrupt(cause)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Leave out of the traceback what pytest cannot show: a signal may come at an instruction that has no line."""
+        excinfo.traceback = excinfo.traceback.filter(_has_line)
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """An exception in a hook is a fault of the suite; a file that cannot be written is not."""
@@ -219,3 +224,7 @@ class Run:
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 """What the operating system says where a file cannot be written: no fault of the suite, and none of the tenant."""
+
+
+def _has_line(entry: Any) -> bool:
+    return entry._rawentry.tb_lineno is not None  # noqa: SLF001 - its own lineno computes with it

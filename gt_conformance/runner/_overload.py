@@ -19,12 +19,20 @@ _LEAST_SHARE = 0.1
 _BY_CHANCE = 0.01
 """So rarely may requests that come one by one all be answered by an instance that fails now and then."""
 _PAUSE_S = 0.25
+_SETTLED_S = 2.0
+"""In this time what waits, or is counted, before a gateway of twenty requests a second is gone."""
 _LEAST_ANSWERS = 3
 _LEAST_TRIES = 8
 """Of instances that take turns, whatever their number, one comes up among these."""
 _AFTER_OTHERS = 8
 """What is sent again for other reasons has lower numbers."""
 _LEAST_FAILURE = 500
+
+
+async def let_settle(failed: Exchange) -> None:
+    """Wait before the request is sent again, where it may have failed because too much came just before."""
+    if failed.response is not None and failed.response.status in _LIMITED:
+        await anyio.sleep(_SETTLED_S)
 
 
 async def find_overload(

@@ -148,7 +148,7 @@ FAULTS = (
             lambda event: event * 2 if b'"content":"' in event else event,
         ),
         caught_by="client.turn",
-        breaks=("A2", "C8"),
+        breaks=("R1", "C1"),
     ),
     fault(
         "unversioned-streams-come-whole",

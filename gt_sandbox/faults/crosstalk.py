@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Hashable, Mapping
+from itertools import count
 from typing import Any
 
 from starlette.types import Scope
@@ -32,6 +33,7 @@ from gt_sandbox.middleware import (
     is_stream,
     is_whole_chat,
     per_call,
+    use_key,
     with_bearer,
     with_secrets,
 )
@@ -290,6 +292,12 @@ def _before_the_key(wanted: Predicate) -> MiddlewareFactory:
     return with_secrets(make)
 
 
+def _list_to_anybody(_: Secrets) -> MiddlewareFactory:
+    """At each third list whoever asks is taken for the widest key."""
+    asked = count(1)
+    return use_key(lambda request, _: "FULL" if MODELS(request) and next(asked) % 3 == 0 else None)
+
+
 FAULTS = (
     fault(
         "chats-cached-before-the-key",
@@ -478,9 +486,9 @@ FAULTS = (
         breaks=("F1", "F5"),
     ),
     fault(
-        "lists-cached-for-a-moment",
-        "A cache before the tenant gives whoever asks for a list the last one, for half a second.",
-        _cache_in_front(MODELS, lambda _: int(asyncio.get_running_loop().time() * 2)),
+        "one-instance-lists-to-anybody",
+        "One instance of three lists the names of the widest key to whoever asks.",
+        with_secrets(_list_to_anybody),
         caught_by="models.exact_allowlist",
         breaks=("M1", "A1"),
         by_chance=True,
