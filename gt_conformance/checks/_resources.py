@@ -3,6 +3,7 @@
 Where GT's answers hold their ids and states is not documented, so every usual place is read.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -294,7 +295,10 @@ def created_id(exchange: Exchange) -> str | None:
     """The id of the conversation that was opened, or the file that was uploaded; None where it is neither."""
     if exchange.request.path.endswith("/conversations"):
         return created_conversation(exchange.response)
-    return _created_file(exchange.response) if exchange.request.path.endswith("/files") else None
+    return _created_file(exchange.response) if _UPLOAD.search(exchange.request.path) else None
+
+
+_UPLOAD = re.compile(r"/(?:conversations|datasets/[^/]+)/files\Z")
 
 
 def _created_file(response: Response | None) -> str | None:

@@ -476,7 +476,7 @@ FAULTS = (
         "Whoever opens a conversation gets the one that was opened first.",
         _cache(CONVERSATIONS, _path_of),
         caught_by="answers.own",
-        breaks=("A9", "V1"),
+        breaks=("A9",),
     ),
     fault(
         "file-ids-given-again",
@@ -494,19 +494,11 @@ FAULTS = (
         by_chance=True,
     ),
     fault(
-        "refusals-kept-by-address",
-        "A cache before the tenant keeps a refusal for two seconds, for whoever asks at that address.",
-        _keep_refusals(lambda request: request.path),
-        caught_by="chat.completes",
-        breaks=("A5", "K1", "C1"),
-        by_chance=True,
-    ),
-    fault(
         "refusals-kept-by-key",
         "A cache before the tenant keeps a refusal for two seconds, for the same key at that address.",
         _keep_refusals(lambda request: (request.path, request.secret)),
-        caught_by="chat.roles",
-        breaks=("A5", "K1", "C1"),
+        caught_by="chat.streams",
+        breaks=("C8",),
         by_chance=True,
     ),
 )
