@@ -11,7 +11,6 @@ from typing import Any
 
 from gt_conformance.checks import (
     EMBED_DIFFERENTLY,
-    LET_IN_BY_TURNS,
     LETTERS_LOST,
     LIST_DIFFERENTLY,
     NEAR,
@@ -27,8 +26,6 @@ from gt_conformance.runner._result import CheckResult, renamed_in
 
 _REQUESTS, _AGAIN = 6, 3
 """So many requests of a route are sent again, so often each; none of them creates anything."""
-_LET_IN = finding_of("", LET_IN_BY_TURNS, shared=True)
-"""What is let in at one time, and refused at another."""
 _LEAKS = ("internal~", "model~")
 """How the ids of findings begin about a name that must not show, now and then or not."""
 
@@ -139,9 +136,7 @@ async def find_unsteady(
         and (mixing is None or mixing.finding_of_route(route_of(exchange)) is None)
     ]
     routes = {route_of(exchange) for _, exchange in found}
-    let_in = (exchanges.get(item.exchange or "") for one in held for item in one.violations if item.finding == _LET_IN)
-    differing = {route_of(exchange) for exchange in let_in if exchange is not None}  # as is whom it lets in
-    unsteady = [one for one in routes if one in differing or await _differs(_asked(one, found, exchanges), send_again)]
+    unsteady = [route for route in routes if await _differs(_asked(route, found, exchanges), send_again)]
     renamed = {
         finding: LETTERS_LOST.finding if letters and not one.request.body.isascii() else _KINDS[route_of(one)].finding
         for finding, one in found
