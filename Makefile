@@ -75,22 +75,24 @@ LONG_RUNS := $(patsubst %,tests/test_%.py,one_cause outages newcomers client_run
 # Those without a slow test only: each process imports all that it may have to run, and for some of those that is a lot.
 FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -LE '^pytestmark = pytest.mark.(slow|runs)' tests/test_*.py)))
 RUNS       = $(LONG_RUNS) $(filter-out $(LONG_RUNS),$(shell grep -l 'pytest\.mark\.runs' tests/test_*.py))
-SLOW       = $(RUNS) $(filter-out $(RUNS),$(shell grep -l 'pytest\.mark\.slow' tests/test_*.py))
+SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
 OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 
 # Before Python 3.14, to measure branches costs half of the time again: who adds a module, or tests, does it.
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones (COVERAGE=yes: whole runs too, with the coverage gate)
+test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones (WHOLE=yes: with whole runs by the dozen; COVERAGE=yes: these and the coverage gate)
 ifdef COVERAGE
 	@$(PY) -m coverage erase
 	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(RUNS) $(filter-out $(RUNS),$(FILES))
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
+else ifdef WHOLE
+	@$(PY) $(OWN_TESTS) -m 'not slow' $(RUNS) $(filter-out $(RUNS),$(FILES))
 else
 	@$(PY) $(OWN_TESTS) -m 'not slow and not runs' $(FILES)
 endif
 
-test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
-	@$(PY) $(OWN_TESTS) -m 'slow or runs' $(SLOW)
+test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: workflows, installations, reports in Chromium
+	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
