@@ -384,8 +384,9 @@ def _decoded(encoded: str) -> bytes | None:
 def _expect_image(probe: Probe, exchange: Exchange, data: bytes, expected: str, number: int) -> None:
     found = f"image {number} begins with {data[:8].hex(' ')}"
     if probe.must(is_image(data), expected, found, exchange, remedy=_SEND_IMAGE, cause=_NO_IMAGE):
-        found = f"image {number} is {_damage_of(data)}, of {len(data)} bytes"
-        probe.must(not _damage_of(data), "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
+        damage = _damage_of(data)
+        found = f"image {number} is {damage}, of {len(data)} bytes"
+        probe.must(not damage, "the whole image", found, exchange, remedy=_SEND_ALL, cause=_IMAGE_CUT)
 
 
 def _damage_of(data: bytes) -> str:

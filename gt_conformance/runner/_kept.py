@@ -13,7 +13,7 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.runner._result import CheckResult
 
 _LEAST, _LEAST_ADDRESSES, _NEARLY_ALL = 3, 2, 0.8
-REFUSALS_KEPT = "cache:refusals"
+_FINDING = finding_of("", "cache:refusals", shared=True)
 _KEEP_NONE = (
     "Have no cache before the tenant keep a refusal (a 4xx): what one request is refused with is given, word for word, "
     "to others at the same address that are answered at other times."
@@ -35,14 +35,13 @@ class Kept:
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what such a refusal shows under the finding of the cache."""
-        finding = finding_of("", REFUSALS_KEPT, shared=True)
         met = not self.shown.isdisjoint(result.exchanges)
         violations = tuple(
-            replace(item, finding=finding, remedy=_KEEP_NONE) if item.exchange in self.shown else item
+            replace(item, finding=_FINDING, remedy=_KEEP_NONE) if item.exchange in self.shown else item
             for item in result.violations
         )
         blockers = tuple(
-            replace(item, because=finding)
+            replace(item, because=_FINDING)
             if not {item.because, item.finding}.isdisjoint(self.renamed) or (met and not item.because)
             else item
             for item in result.blockers
@@ -51,13 +50,12 @@ class Kept:
 
 
 def find_kept(
-    results: Iterable[CheckResult], exchanges: Mapping[str, Exchange], keys_not_taken: Mapping[str, Exchange]
+    results: Sequence[CheckResult], exchanges: Mapping[str, Exchange], keys_not_taken: Mapping[str, Exchange]
 ) -> Kept | None:
     """Which refusals they are; None where what is refused though it is due does not follow such a one.
 
     ``keys_not_taken`` are the findings about keys that did not work, each with its proof.
     """
-    held = list(results)
     wrong = [one for one in exchanges.values() if _is_refused(one) and one.request.is_due]
     if len(wrong) < _LEAST:
         return None
@@ -71,7 +69,7 @@ def find_kept(
         is_rule = is_rule and sum(one.ref in explained for one in served) >= _NEARLY_ALL * len(served)
         is_wide = len({one.request.path for one in certain}) >= _LEAST_ADDRESSES
         if is_rule and is_wide and not _is_ban(certain, exchanges):
-            return Kept(explained, _renamed(held, explained, keys_not_taken))
+            return Kept(explained, _renamed(results, explained, keys_not_taken))
     return None
 
 
@@ -79,7 +77,6 @@ def _renamed(
     results: Sequence[CheckResult], shown: frozenset[str], keys_not_taken: Mapping[str, Exchange]
 ) -> Mapping[str, str]:
     """The findings that such refusals alone have made."""
-    finding = finding_of("", REFUSALS_KEPT, shared=True)
     made: dict[str, set[bool]] = defaultdict(set)
     for item in (item for result in results for item in result.violations):
         made[item.finding].add(item.exchange in shown)
@@ -90,7 +87,7 @@ def _renamed(
         if not item.because and (item.exchange in shown or not shown.isdisjoint(result.exchanges))
     }
     missing |= {one for one, exchange in keys_not_taken.items() if exchange.ref in shown}
-    return dict.fromkeys(missing | {one for one, by in made.items() if by == {True}}, finding)
+    return dict.fromkeys(missing | {one for one, by in made.items() if by == {True}}, _FINDING)
 
 
 def _is_ban(kept: Sequence[Exchange], exchanges: Mapping[str, Exchange]) -> bool:
