@@ -29,6 +29,7 @@ MUTANTS   := .venv-mutants
 MUTATORS  := $(MUTANTS)/.made
 # The programs by which the tests read our documents. npm writes that file when a tree is whole.
 READERS  := tests/tools/node_modules/.package-lock.json
+READ_BY  := $(READERS) browser prometheus zsh
 BROWSERS := chromium chromium-browser google-chrome
 
 # Tests and `make conform` are about the embedded tenant, whatever tenant this shell is set up for; and a setting of
@@ -71,28 +72,28 @@ conform: $(PROJECT) ## set up, then prove all runbooks against the embedded tena
 # The files that take longest, first: a process takes a file at a time, and the last to come is waited for. Three processes
 # for two cores, because tests wait for servers and clocks. Each file is named once: of a file and its folder, pytest 9 takes the folder.
 LONGEST   := $(patsubst %,tests/test_%.py,run_options fleet_report clients checks_hostile doctor output watch fleet_run verify slo table)
-LONG_RUNS := $(patsubst %,tests/test_%.py,one_cause outages newcomers client_runs checklists run_selection foreign_gateways)
+LONG_SLOW := $(patsubst %,tests/test_%.py,pages_in_chromium fleet_engines fleet_dask documents one_cause compliance_html fleet_in_chromium secrets_canary rotate outages newcomers client_runs ci_examples first_page)
 # Those without a slow test only: each process imports all that it may have to run, and for some of those that is a lot.
 FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -LE '^pytestmark = pytest.mark.(slow|runs)' tests/test_*.py)))
-RUNS       = $(LONG_RUNS) $(filter-out $(LONG_RUNS),$(shell grep -l 'pytest\.mark\.runs' tests/test_*.py))
-SLOW       = $(shell grep -l 'pytest\.mark\.slow' tests/test_*.py)
+RUNS       = $(shell grep -l 'pytest\.mark\.runs' tests/test_*.py)
+SLOW       = $(LONG_SLOW) $(filter-out $(LONG_SLOW),$(shell grep -lE 'pytest\.mark\.(slow|runs)' tests/test_*.py))
 OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
 
 # Before Python 3.14, to measure branches costs half of the time again: who adds a module, or tests, does it.
-test: $(PROJECT) $(DEV) ## set up, then run this project's own tests but for the slow ones (WHOLE=yes: with whole runs by the dozen; COVERAGE=yes: these and the coverage gate)
+test: $(PROJECT) $(DEV) $(if $(ALL),$(READ_BY)) ## set up, then run this project's own tests but for the slow ones (ALL=yes: all; COVERAGE=yes: whole runs too, with the coverage gate)
 ifdef COVERAGE
 	@$(PY) -m coverage erase
 	@$(PY) -m coverage run $(OWN_TESTS) -m 'not slow' $(RUNS) $(filter-out $(RUNS),$(FILES))
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage report
-else ifdef WHOLE
-	@$(PY) $(OWN_TESTS) -m 'not slow' $(RUNS) $(filter-out $(RUNS),$(FILES))
+else ifdef ALL
+	@$(PY) $(OWN_TESTS) $(SLOW) $(filter-out $(SLOW),$(FILES))
 else
 	@$(PY) $(OWN_TESTS) -m 'not slow and not runs' $(FILES)
 endif
 
-test-slow: $(PROJECT) $(DEV) $(READERS) browser prometheus zsh ## the slow ones: workflows, installations, reports in Chromium
-	@$(PY) $(OWN_TESTS) -m slow $(SLOW)
+test-slow: $(PROJECT) $(DEV) $(READ_BY) ## the slow ones: whole runs by the dozen, workflows, reports in Chromium
+	@$(PY) $(OWN_TESTS) -m 'slow or runs' $(SLOW)
 
 oracles: $(PROJECT) $(JUDGES) $(NODE_SDK) ## have OpenAI's own packages, langchain-openai and litellm drive the embedded tenant
 	@$(ORACLES)/bin/python -m pytest oracles --quiet -p no:cacheprovider $(ARGS)
