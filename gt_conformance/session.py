@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 from gt_conformance import attestation, dated_entries, resources, results, waiver
 from gt_conformance import clients as real
 from gt_conformance.attestation import Attestations
-from gt_conformance.checks import BUILT_IN, CheckCall, Registry
+from gt_conformance.checks import BUILT_IN, CheckCall, CheckResult, Evidence, Registry
 from gt_conformance.errors import Blocker, InputError, named_in
 from gt_conformance.exchange import Exchange, Redactor, as_record
 from gt_conformance.journal import KILLED, Findings, JournalWriter
@@ -36,7 +36,7 @@ from gt_conformance.planning import (
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult, Cost, Evidence, HttpSender, Progress, Rehearsal, Runner, Sender
+from gt_conformance.runner import Cost, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
 from gt_conformance.timing import Past
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor

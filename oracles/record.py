@@ -13,10 +13,10 @@ from functools import cache
 
 from gt_conformance import resources
 from gt_conformance import tenant as tenants
+from gt_conformance.checks import CheckResult
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection, list_cases, make_plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult
 from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import Verdict

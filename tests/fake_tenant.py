@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, Earlier, Parameters, Registry
+from gt_conformance.checks import BUILT_IN, KNOWN_ROUTE, CheckCall, CheckResult, Earlier, Parameters, Registry
 from gt_conformance.exchange import Arrival, Exchange, Failure, Request, Response
 from gt_conformance.planning import Case, CaseKind, Plan, make_plan
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import CheckResult, Sender
+from gt_conformance.runner import Sender
 from gt_conformance.session import Session
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from gt_conformance.checks import CheckResult
 from gt_conformance.exchange import Failure, Presentation, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome, Purpose, Scope
 from tests.fake_tenant import (
     ALIAS,

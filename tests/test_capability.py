@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from gt_conformance import session, tenant
-from gt_conformance.checks import CheckCall, Parameters, Probe, checks
+from gt_conformance.checks import CheckCall, CheckResult, Parameters, Probe, checks
 from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, names_fact, tell
 from gt_conformance.checks._requests import MADE_UP_ID, MALFORMED_ID
 from gt_conformance.exchange import Request, Response
-from gt_conformance.runner import CheckResult, Runner
+from gt_conformance.runner import Runner
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose, RemarkKind
 from gt_sandbox import EmbeddedTenant

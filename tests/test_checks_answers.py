@@ -6,10 +6,9 @@ import re
 
 import pytest
 
-from gt_conformance.checks import CheckCall, Parameters, is_mixed
+from gt_conformance.checks import CheckCall, CheckResult, Parameters, is_mixed
 from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, spoilt_in, word_of, words_in
 from gt_conformance.exchange import Exchange, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     CHUNKS,

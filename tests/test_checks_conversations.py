@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.checks import READ_ONLY, CheckCall
+from gt_conformance.checks import READ_ONLY, CheckCall, CheckResult
 from gt_conformance.checks._capability import TRIES
 from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.planning import make_plan
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner import CheckResult
 from gt_conformance.session import Session
 from gt_conformance.tenant import Credential, Tenant, Unsure
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Outcome, Purpose, Scope

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import CheckCall, CheckResult, Parameters
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
 from tests.fake_tenant import (

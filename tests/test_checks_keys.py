@@ -5,10 +5,9 @@ from itertools import product
 
 import pytest
 
-from gt_conformance.checks import CheckCall
+from gt_conformance.checks import CheckCall, CheckResult
 from gt_conformance.errors import Problem
 from gt_conformance.exchange import Presentation, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import OTHER_TENANT, Secret, Tenant
 from gt_conformance.vocabulary import Outcome, Scope
 from tests.fake_tenant import (

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from gt_conformance.checks import CheckCall
+from gt_conformance.checks import CheckCall, CheckResult
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome, Route, Scope
 from tests.fake_tenant import (

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckResult, Parameters
 from gt_conformance.checks._words import word_of
 from gt_conformance.exchange import Arrival, Failure, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     ALIAS,

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from gt_conformance.checks import Parameters
+from gt_conformance.checks import CheckResult, Parameters
 from gt_conformance.exchange import Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     CHUNKS,

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 from anyio.lowlevel import checkpoint
 
-from gt_conformance.checks import READ_ONLY, CheckCall, Parameters, _polling, files, knowledge
+from gt_conformance.checks import READ_ONLY, CheckCall, CheckResult, Parameters, _polling, files, knowledge
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Limits, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Purpose, Route, Scope
 from tests.fake_tenant import (

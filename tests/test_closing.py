@@ -6,10 +6,10 @@ import anyio
 import pytest
 
 from gt_conformance import Record, plan
-from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
+from gt_conformance.checks import Check, CheckCall, CheckResult, Parameters, Probe, Registry
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.results import findings_of
-from gt_conformance.runner import CheckResult, Runner
+from gt_conformance.runner import Runner
 from gt_conformance.runner._closing import Control
 from gt_conformance.tenant import TenantKind, from_mapping
 from gt_conformance.vocabulary import Actor, Outcome

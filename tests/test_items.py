@@ -6,11 +6,10 @@ from functools import cache
 import pytest
 
 from gt_conformance import resources
-from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks import CheckCall, CheckResult, Parameters
 from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.planning import Case, CaseKind, Plan, make_plan
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import CheckResult
 from gt_conformance.session import load_human_input
 from gt_conformance.tenant import Tenant, TenantKind
 from gt_conformance.vocabulary import EvidenceKind, Outcome, Part

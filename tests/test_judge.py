@@ -9,13 +9,12 @@ import pytest
 
 from gt_conformance import resources
 from gt_conformance.attestation import Attestation, Attestations
-from gt_conformance.checks import ATTESTATION, CheckCall
+from gt_conformance.checks import ATTESTATION, CheckCall, CheckResult
 from gt_conformance.dated_entries import address_of
 from gt_conformance.errors import Location
 from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.planning import Case, CaseKind, Plan, client_case, item_case, row_case
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Outcome, Route
 from gt_conformance.waiver import TENANT as TENANT_WIDE
 from gt_conformance.waiver import Waiver, Waivers

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from gt_conformance import resources, results, schema
-from gt_conformance.checks import CheckCall, Violation, checks
+from gt_conformance.checks import CheckCall, CheckResult, Violation, checks
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Failure, Presentation, Request, Response
 from gt_conformance.judgement import Judge, Judgement, NotConforming, Unattested, evidence_level
 from gt_conformance.planning import Case, item_case, list_cases, make_plan, row_case, tenant_case
 from gt_conformance.runbook import Row, Runbook, load_directory
-from gt_conformance.runner import CheckResult
 from gt_conformance.session import Session
 from gt_conformance.tenant import KeyMapping
 from gt_conformance.vocabulary import Actor, EvidenceLevel, Outcome, Route, RunbookOutcome, Scope, Severity, Verdict

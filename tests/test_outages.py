@@ -10,11 +10,11 @@ import httpcore
 import pytest
 
 from gt_conformance import Record, plan, resources
+from gt_conformance.causes._outage import explain_unsteady
 from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.exchange import Request as Sent
 from gt_conformance.planning import Selection
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner._outage import explain_unsteady
 from gt_conformance.tenant import TenantKind, from_mapping
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.faults import FAULTS

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gt_conformance.checks import CheckCall
+from gt_conformance.checks import CheckCall, CheckResult
 from gt_conformance.checks._preflight import is_answered_by_the_api, is_api_answer, only_listing_fails
 from gt_conformance.exchange import Failure, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import Actor, Outcome
 from tests.fake_tenant import (
     BASE_URL,

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from gt_conformance import resources, session
-from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry
+from gt_conformance.checks import Check, CheckCall, CheckResult, Parameters, Probe, Registry
 from gt_conformance.checks._check import CheckFunction
 from gt_conformance.exchange import Exchange, Request
 from gt_conformance.runbook import load_directory
-from gt_conformance.runner import CheckResult, Cost, Rehearsal
+from gt_conformance.runner import Cost, Rehearsal
 from gt_conformance.session import Session
 from gt_conformance.tenant import Limits, Tenant, TenantKind, from_mapping
 from gt_conformance.together import together

@@ -15,12 +15,12 @@ from typing import Any
 import anyio
 import pytest
 
-from gt_conformance.checks import Check, CheckCall, Parameters, Probe, Registry, StopCheck
+from gt_conformance.checks import Check, CheckCall, CheckResult, Parameters, Probe, Registry, StopCheck
 from gt_conformance.checks import _requests as requests
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
 from gt_conformance.planning import Plan
-from gt_conformance.runner import CheckResult, Runner, Sender
+from gt_conformance.runner import Runner, Sender
 from gt_conformance.runner._once import Once
 from gt_conformance.session import Session
 from gt_conformance.tenant import Secret, Tenant

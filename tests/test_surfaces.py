@@ -4,10 +4,9 @@ from collections import Counter
 
 import pytest
 
-from gt_conformance.checks import CheckCall, _surfaces
+from gt_conformance.checks import CheckCall, CheckResult, _surfaces
 from gt_conformance.checks._surfaces import SURFACES, Address, Asking, Surface, surfaces
 from gt_conformance.exchange import Presentation, Request, Response
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Secret
 from gt_conformance.vocabulary import Outcome, Route
 from tests.fake_tenant import BASE_URL, FakeSender, Rule, answer, judged, key, place, plan_of, refusal, run, tenant_of

@@ -71,6 +71,7 @@ from gt_conformance.checks._registry import (
     tenant_call,
 )
 from gt_conformance.checks._resources import OPEN_ANEW, READ_BY_OTHERS, READ_ONLY, created_conversation, created_id
+from gt_conformance.checks._result import CheckResult, Evidence, renamed_in
 from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
 from gt_conformance.checks._wording import (
@@ -148,10 +149,12 @@ __all__ = [
     "Breaking",
     "Check",
     "CheckCall",
+    "CheckResult",
     "Clause",
     "Context",
     "Earlier",
     "Entry",
+    "Evidence",
     "Ids",
     "Items",
     "Joint",
@@ -212,6 +215,7 @@ __all__ = [
     "place_asked",
     "problems_of_ledger",
     "reaches",
+    "renamed_in",
     "requests",
     "row_calls",
     "says_budget",

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from gt_conformance.checks import UNROUTED, Advisory, CheckCall, Parameters, Violation, cause_of_answer, finding_of
+from gt_conformance.checks import (
+    UNROUTED,
+    Advisory,
+    CheckCall,
+    CheckResult,
+    Parameters,
+    Violation,
+    cause_of_answer,
+    finding_of,
+)
 from gt_conformance.clients._manifest import Client
 from gt_conformance.clients._profile import differences, discovery, is_foreign, line_of, route_of, title_of
 from gt_conformance.clients._session import NOT_SENT, Attempt, Call, Driven, Session, by_hand, rights_of
@@ -14,7 +23,6 @@ from gt_conformance.exchange import Exchange, Response, shortened
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import client_case
 from gt_conformance.runbook import ClientProfile, Row, Runbook, Step
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor, Outcome, Route, Severity, Verdict
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import assert_never
 
 from gt_conformance.attestation import Attestation, Attestations, State, Status, list_command
-from gt_conformance.checks import CheckCall
+from gt_conformance.checks import CheckCall, CheckResult
 from gt_conformance.dated_entries import EMBEDDED, address_of
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.planning import Case, CaseKind, Plan
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import CheckResult
 from gt_conformance.vocabulary import (
     ATTESTATION,
     CLIENT_CHECKS,

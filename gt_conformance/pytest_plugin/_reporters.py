@@ -20,6 +20,7 @@ from allure_commons.types import LabelType, LinkType
 from pytest_metadata.plugin import metadata_key
 
 from gt_conformance import files, report
+from gt_conformance.checks import Evidence
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.judgement import Judgement
@@ -27,7 +28,6 @@ from gt_conformance.launch import Launch
 from gt_conformance.report import ALLURE, JUNIT, PYTEST_HTML
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import Evidence
 from gt_conformance.vocabulary import Verdict
 
 _PLUGINS = {"metadata": "pytest_metadata.plugin", "html": "pytest_html.plugin", "allure_pytest": "allure_pytest.plugin"}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gt_conformance import report, results
+from gt_conformance.checks import Evidence
 from gt_conformance.errors import Blocked
 from gt_conformance.judgement import Judgement, NotConforming
 from gt_conformance.launch import STOP, Launch
@@ -17,7 +18,6 @@ from gt_conformance.planning import Case
 from gt_conformance.pytest_plugin._reporters import describe_run
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import Evidence
 from gt_conformance.session import ENDED, Session
 
 if TYPE_CHECKING:

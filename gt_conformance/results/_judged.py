@@ -5,7 +5,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from gt_conformance import clients
-from gt_conformance.checks import Advisory, Violation
+from gt_conformance.checks import Advisory, CheckResult, Violation
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
@@ -27,7 +27,6 @@ from gt_conformance.results.record_types import (
     WaiverRecord,
 )
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import CheckResult
 from gt_conformance.tenant import Tenant
 from gt_conformance.vocabulary import Outcome, Route, Verdict
 from gt_conformance.waiver import Flaw, Waiver

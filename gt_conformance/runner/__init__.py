@@ -3,7 +3,6 @@
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
 from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
-from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._runner import Progress, Runner, is_embedded
 from gt_conformance.runner._sender import OUT_OF_REQUESTS, HttpSender, Sender, SharedBudget
 from gt_conformance.runner._tokens import OUT_OF_TOKENS
@@ -12,9 +11,7 @@ __all__ = [
     "NOT_RECORDED",
     "OUT_OF_REQUESTS",
     "OUT_OF_TOKENS",
-    "CheckResult",
     "Cost",
-    "Evidence",
     "HttpSender",
     "Lateness",
     "NotRecorded",

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, describe, find_limit, normalized_reason
+from gt_conformance.causes import is_failure
+from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, CheckResult, describe, find_limit, normalized_reason
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Presentation, Response
-from gt_conformance.runner._failing import is_failure
-from gt_conformance.runner._result import CheckResult
 from gt_conformance.schema import count_noun
 from gt_conformance.vocabulary import Outcome
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 
+from gt_conformance.causes import is_failure
 from gt_conformance.checks import (
     KEY_REFUSED,
     MINIMAL,
@@ -23,7 +24,6 @@ from gt_conformance.checks import (
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Response
 from gt_conformance.planning import Plan
-from gt_conformance.runner._failing import is_failure
 from gt_conformance.runner._once import Once
 from gt_conformance.vocabulary import Actor
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import anyio
 
+from gt_conformance.causes import Causes, Seen, find_causes, find_kept, may_be_mixed, rests_on_failure
 from gt_conformance.checks import (
     KNOWN_ROUTE,
     MINIMAL,
@@ -26,7 +27,9 @@ from gt_conformance.checks import (
     READ_ONLY,
     Check,
     CheckCall,
+    CheckResult,
     Earlier,
+    Evidence,
     Probe,
     StopCheck,
 )
@@ -35,14 +38,9 @@ from gt_conformance.exchange import Exchange, ExchangeRecord, Presentation, Reda
 from gt_conformance.network import find_exhaustion
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.runner._background import Background
-from gt_conformance.runner._causes import Causes, Seen, find_causes
 from gt_conformance.runner._closing import Closing, Control, is_certain, may_rest_on_refusals
-from gt_conformance.runner._kept import find_kept
-from gt_conformance.runner._mixing import may_be_mixed
 from gt_conformance.runner._once import Once
-from gt_conformance.runner._outage import rests_on_failure
 from gt_conformance.runner._preflight import Preflight
-from gt_conformance.runner._result import CheckResult, Evidence
 from gt_conformance.runner._sender import Sender
 from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Tenant, TenantKind

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gt_conformance import results
-from gt_conformance.checks import BUILT_IN, CheckCall, Earlier
+from gt_conformance.checks import BUILT_IN, CheckCall, CheckResult, Earlier
 from gt_conformance.errors import InputError
 from gt_conformance.planning import CaseKind, Plan, Selection, list_cases, make_plan
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import NOT_RECORDED, CheckResult, NotRecorded, Replay
+from gt_conformance.runner import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind, from_declared
 from gt_conformance.verification._difference import Difference

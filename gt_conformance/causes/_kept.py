@@ -8,9 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import find_limit, finding_of
+from gt_conformance.checks import CheckResult, find_limit, finding_of
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._result import CheckResult
 
 _LEAST, _LEAST_ADDRESSES, _NEARLY_ALL = 3, 2, 0.8
 _FINDING = finding_of("", "cache:refusals", shared=True)

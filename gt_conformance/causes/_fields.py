@@ -7,8 +7,7 @@ all the same. A weak model would explain a part of that, and not the vectors.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import BASE64_IGNORED, Ability
-from gt_conformance.runner._result import CheckResult
+from gt_conformance.checks import BASE64_IGNORED, Ability, CheckResult
 
 _VECTORS, _STRUCTURED = "embeddings.base64", "chat.structured_output"
 

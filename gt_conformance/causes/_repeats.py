@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, Violation, finding_of
+from gt_conformance.causes._mixing import Mixing, answer_id, route_of
+from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, CheckResult, Violation, finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request
-from gt_conformance.runner._mixing import Mixing, answer_id, route_of
-from gt_conformance.runner._result import CheckResult
 
 _CHAT, _LIST, _EMBEDDINGS = "/chat/completions", "/models", "/embeddings"
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import JOINT, Joint, Violation
-from gt_conformance.runner._result import CheckResult
+from gt_conformance.checks import JOINT, CheckResult, Joint, Violation
 
 
 @dataclass(frozen=True)

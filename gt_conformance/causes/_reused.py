@@ -7,9 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import OPEN_ANEW, Violation, created_id, finding_of
+from gt_conformance.checks import OPEN_ANEW, CheckResult, Violation, created_id, finding_of, renamed_in
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._result import CheckResult, renamed_in
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 _OF_CONVERSATIONS, _OF_FILES = "/conversations", "/files"

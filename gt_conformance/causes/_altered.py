@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import Violation, finding_of, holds_error, normalized_reason
+from gt_conformance.causes._failing import CUT, is_cut, words_of
+from gt_conformance.causes._mixing import route_of
+from gt_conformance.causes._outage import UNSTEADY
+from gt_conformance.checks import CheckResult, Violation, finding_of, holds_error, normalized_reason
 from gt_conformance.exchange import Exchange, NotJson
-from gt_conformance.runner._failing import CUT, is_cut, words_of
-from gt_conformance.runner._mixing import route_of
-from gt_conformance.runner._outage import UNSTEADY
-from gt_conformance.runner._result import CheckResult
 
 _SEVERAL = 3
 """So many routes are altered by one cause; two may have a mistake each, unless it is the same one."""

@@ -9,20 +9,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gt_conformance.causes._mixing import Mixing, route_of
 from gt_conformance.checks import (
     EMBED_DIFFERENTLY,
     LETTERS_LOST,
     LIST_DIFFERENTLY,
     NEAR,
+    CheckResult,
     Violation,
     cosine,
     finding_of,
     in_order,
+    renamed_in,
     requests,
 )
 from gt_conformance.exchange import Exchange, NotJson, Request
-from gt_conformance.runner._mixing import Mixing, route_of
-from gt_conformance.runner._result import CheckResult, renamed_in
 
 _REQUESTS, _AGAIN = 6, 3
 """So many requests of a route are sent again, so often each; none of them creates anything."""

@@ -12,21 +12,22 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
+from gt_conformance.causes._failing import is_failure
+from gt_conformance.causes._outage import UNSTEADY
 from gt_conformance.checks import (
     ANSWER_DIFFERENTLY,
     KNOWN_ROUTE,
+    CheckResult,
     Violation,
     finding_of,
     is_audio_type,
     is_whole_sound,
     normalized_reason,
     place_asked,
+    renamed_in,
     without_ids,
 )
 from gt_conformance.exchange import Exchange, NotJson, Request, Response
-from gt_conformance.runner._failing import is_failure
-from gt_conformance.runner._outage import UNSTEADY
-from gt_conformance.runner._result import CheckResult, renamed_in
 from gt_conformance.together import together
 
 _SEVERAL = 2

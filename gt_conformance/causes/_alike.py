@@ -9,10 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gt_conformance.checks import KEYS_ALIKE, KNOWN_ROUTE, Violation, finding_of, ids_in, lets_in, place_asked
+from gt_conformance.checks import (
+    KEYS_ALIKE,
+    KNOWN_ROUTE,
+    CheckResult,
+    Violation,
+    finding_of,
+    ids_in,
+    lets_in,
+    place_asked,
+)
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Presentation, Request
-from gt_conformance.runner._result import CheckResult
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
 _KEYS, _PLACES = 3, 2

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from gt_conformance.causes._failing import Exchanges, has_succeeded, place_of
 from gt_conformance.checks import KNOWN_ROUTE
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure
-from gt_conformance.runner._failing import Exchanges, has_succeeded, place_of
 from gt_conformance.schema import count_noun
 
 _ASKED_AGAIN = 3

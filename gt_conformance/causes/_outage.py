@@ -12,19 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from gt_conformance.checks import (
-    KEY_REFUSED,
-    NOW_AND_THEN,
-    PASS_ON_KEY,
-    Violation,
-    explain_answer,
-    explain_silence,
-    finding_of,
-    says_no_key,
-)
-from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, Failure
-from gt_conformance.runner._failing import (
+from gt_conformance.causes._failing import (
     ANSWER,
     CUT,
     ERROR_INSIDE,
@@ -45,9 +33,21 @@ from gt_conformance.runner._failing import (
     place_of,
     words_of,
 )
-from gt_conformance.runner._gone import LOST, find_gone
-from gt_conformance.runner._overload import find_overload, let_settle
-from gt_conformance.runner._result import CheckResult
+from gt_conformance.causes._gone import LOST, find_gone
+from gt_conformance.causes._overload import find_overload, let_settle
+from gt_conformance.checks import (
+    KEY_REFUSED,
+    NOW_AND_THEN,
+    PASS_ON_KEY,
+    CheckResult,
+    Violation,
+    explain_answer,
+    explain_silence,
+    finding_of,
+    says_no_key,
+)
+from gt_conformance.errors import Blocker
+from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
 from gt_conformance.vocabulary import CONVERSATION_HEADER

@@ -5,22 +5,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from gt_conformance.checks import is_mixed
+from gt_conformance.causes._alike import Alike, find_alike
+from gt_conformance.causes._altered import Altered, find_altered
+from gt_conformance.causes._changed import Changed, find_changed
+from gt_conformance.causes._fields import Fields, find_fields
+from gt_conformance.causes._joining import Joining, find_joining
+from gt_conformance.causes._kept import Kept
+from gt_conformance.causes._keys import Keys, find_keys
+from gt_conformance.causes._mixing import Mixing, may_be_mixed
+from gt_conformance.causes._outage import Outage, find_outage
+from gt_conformance.causes._repeats import Repeats, find_repeats
+from gt_conformance.causes._reused import Reused, find_reused
+from gt_conformance.causes._unsteady import Unsteady, find_unsteady
+from gt_conformance.checks import CheckResult, is_mixed
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._alike import Alike, find_alike
-from gt_conformance.runner._altered import Altered, find_altered
-from gt_conformance.runner._changed import Changed, find_changed
-from gt_conformance.runner._fields import Fields, find_fields
-from gt_conformance.runner._joining import Joining, find_joining
-from gt_conformance.runner._kept import Kept
-from gt_conformance.runner._keys import Keys, find_keys
-from gt_conformance.runner._mixing import Mixing, may_be_mixed
-from gt_conformance.runner._outage import Outage, find_outage
-from gt_conformance.runner._repeats import Repeats, find_repeats
-from gt_conformance.runner._result import CheckResult
-from gt_conformance.runner._reused import Reused, find_reused
-from gt_conformance.runner._unsteady import Unsteady, find_unsteady
 
 _Cause = Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
 

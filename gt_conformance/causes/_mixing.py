@@ -9,9 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gt_conformance.checks import OWN, READ_BY_OTHERS, Violation, finding_of, lets_in
+from gt_conformance.checks import OWN, READ_BY_OTHERS, CheckResult, Violation, finding_of, lets_in
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._result import CheckResult
 
 _ENCODED = finding_of("", "encoding:mislabelled", shared=True)
 _NAMED = "model~"

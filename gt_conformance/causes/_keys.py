@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from gt_conformance.checks import normalized_reason, says_wrong_key
+from gt_conformance.causes._failing import is_failure, words_of
+from gt_conformance.causes._outage import Outage
+from gt_conformance.checks import CheckResult, normalized_reason, says_wrong_key
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
-from gt_conformance.runner._failing import is_failure, words_of
-from gt_conformance.runner._outage import Outage
-from gt_conformance.runner._result import CheckResult
 from gt_conformance.vocabulary import Actor
 
 
