@@ -68,6 +68,11 @@ def _shape_of(profile: EmbeddingsProfile) -> Parameters:
     )
 
 
+def _one_text(_: Context) -> Iterator[Parameters]:
+    """One text in a list and nothing besides, which other checks of a key ask as well."""
+    yield Parameters(minimal=True, batch=False)
+
+
 def _published_shapes(context: Context) -> Iterator[Parameters]:
     yield from map(_shape_of, profiles(context))
 
@@ -336,7 +341,7 @@ def _is_list(response: Response) -> bool:
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),
     rows=(
-        native(Route.EMBEDDINGS, parameters=plainest),
+        native(Route.EMBEDDINGS, parameters=_one_text),
         native(Route.EMBEDDINGS, parameters=_published_shapes, any_key=True),
     ),
 )

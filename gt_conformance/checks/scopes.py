@@ -111,13 +111,20 @@ async def scope_enforced(probe: Probe) -> None:
 
 
 async def _ask_without_scope(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
+    exchange = await _ask_without_right(probe, route, key)
     try:
-        exchange = await ask_without_right(probe, route, key)
-        if await is_absent(probe, exchange):
+        if isinstance(exchange, Exchange) and await is_absent(probe, exchange):
             await _require_reached(probe, route)
     except Blocked as blocked:
         return blocked
     return exchange
+
+
+async def _ask_without_right(probe: Probe, route: Route, key: Credential) -> Exchange | Blocked:
+    try:
+        return await ask_without_right(probe, route, key)
+    except Blocked as blocked:
+        return blocked
 
 
 def _lacking(probe: Probe) -> list[tuple[Route, Credential]]:
@@ -394,13 +401,11 @@ async def least_privilege(probe: Probe) -> None:
             "Use keys of their own for uploads and conversations: extension_key in the tenant file.",
         )
     granted: list[Route] = []
-    for route in probe.parameters.routes:
-        try:
-            exchange = await ask_without_right(probe, route, key)
-        except Blocked as blocked:
-            probe.block_part(route.title, blocked)
-            continue
-        if key.may(route) is not False and exchange.response is not None and exchange.response.succeeded:
+    asked = await together(_ask_without_right(probe, route, key) for route in probe.parameters.routes)
+    for route, exchange in zip(probe.parameters.routes, asked, strict=True):
+        if isinstance(exchange, Blocked):
+            probe.block_part(route.title, exchange)
+        elif key.may(route) is not False and exchange.response is not None and exchange.response.succeeded:
             granted.append(route)
         else:
             await expect_closed(probe, exchange, route, key)
