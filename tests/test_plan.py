@@ -218,7 +218,7 @@ SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
 
 
 MINIMAL = Parameters(minimal=True)
-PLAINEST = {"chat.completes", "chat.model_is_published", "embeddings.batch", "embeddings.model_is_published"}
+PLAINEST = {"chat.completes", "chat.model_is_published", "embeddings.batch"}
 """What each row's own key asks for in the plainest request, before one key asks for what clients send beyond it."""
 
 
@@ -237,7 +237,11 @@ EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
         EmbeddingsProfile("float", batch=False),
         [Parameters(encoding_format="float", batch=False)],
     ),
-    "published": ("embeddings.model_is_published", EmbeddingsProfile("base64"), [Parameters(encoding_format="base64")]),
+    "published": (
+        "embeddings.model_is_published",
+        EmbeddingsProfile("base64"),
+        [Parameters(batch=False, minimal=True), Parameters(encoding_format="base64")],
+    ),
     "base64": ("embeddings.base64", EmbeddingsProfile("base64", batch=False), [Parameters(batch=False)]),
     "token ids": (
         "embeddings.token_ids",

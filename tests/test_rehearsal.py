@@ -8,6 +8,7 @@ from gt_conformance import resources, session
 from gt_conformance.checks import Check, CheckCall, CheckResult, Parameters, Probe, Registry
 from gt_conformance.checks._check import CheckFunction
 from gt_conformance.exchange import Exchange, Request
+from gt_conformance.planning import Selection
 from gt_conformance.runbook import load_directory
 from gt_conformance.runner import Cost, Rehearsal
 from gt_conformance.session import Session
@@ -104,6 +105,14 @@ def test_a_run_of_everything_is_wide_and_not_long(
     assert [result.call.check for result in found if result.outcome is not Outcome.CONFORMS] == []
     assert cost.longest_chain <= MOST
     assert len(cost.exchanges) <= embedded.limits.max_requests
+
+
+def test_a_run_of_one_runbook_is_no_longer(embedded: Tenant) -> None:
+    """What takes all rows side by side takes those of each runbook so: by checks, too, that only some of them name."""
+    books = load_directory(resources.runbooks_dir())
+    plans = {book.id: session.plan(embedded, books, selection=Selection(runbooks=(book.id,))) for book in books}
+    chains = {name: session.rehearse(plan).longest_chain for name, plan in plans.items()}
+    assert {name: chain for name, chain in chains.items() if chain > MOST} == {}
 
 
 def test_what_others_need_is_not_sent_among_refusals(rehearsed: tuple[Sequence[CheckResult], Cost]) -> None:
