@@ -118,6 +118,13 @@ def _pause_coverage_of_a_test(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the current one, so that what names a file in it names it alike everywhere."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @contextlib.contextmanager
 def _paused(measuring: coverage.Coverage) -> Iterator[None]:
     config = {name: os.environ.pop(name) for name in tuple(os.environ) if name.startswith("COVERAGE_")}

@@ -1,40 +1,20 @@
-"""The tenant file: what becomes of it, what is refused and where, and secrets that never print."""
+"""The tenant file: what becomes of it, and what is refused and where."""
 
-import copy
-import json
-import os
-import pickle
 import re
 import shutil
-import ssl
-import sys
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import certifi
 import pytest
-import trustme
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gt_conformance.errors import InputError
 from gt_conformance.tenant import (
     OTHER_TENANT,
-    ClientCertificate,
     Credential,
     KeyMapping,
     Limits,
-    Marker,
     Secret,
     Tenant,
     TenantKind,
@@ -44,38 +24,9 @@ from gt_conformance.tenant import (
 )
 from gt_conformance.vocabulary import GRANTS, Modality, Preset, Purpose, Route, Scope
 from tests.input_files import problems_of
+from tests.tenant_files import ENVIRONMENT, OTHER, SECRET, SMALLEST, THIRD, load
 
-SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
-OTHER = "gtak_Zz81kP-q3Wn5_TbV6yHj2dRe"
-THIRD = "gtak_Hq5mB7-t2Xw9_LcDs4Kf1nGo"
-ENVIRONMENT = {
-    "GT_KEY_CHAT": SECRET,
-    "GT_KEY_APP": OTHER,
-    "GT_KEY_THIRD": THIRD,
-    "GT_SHORT": "gtak_12",
-    "GT_TWO": f"{SECRET} {OTHER}",
-}
-SMALLEST = """\
-base_url: https://acme.example/api/tenant
-models: {chat: field-analyst}
-keys:
-  chat: {secret_env: GT_KEY_CHAT}
-"""
-
-Load = Callable[[str], Tenant]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load a text as the file tenant.yaml of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def loading(text: str) -> Tenant:
-        Path("tenant.yaml").write_text(text, encoding="utf-8")
-        return from_file(Path("tenant.yaml"), ENVIRONMENT)
-
-    return loading
-
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 # -- what becomes of a file
 
@@ -110,19 +61,19 @@ ALLOWED = SMALLEST.replace("{secret_env", "{models: [field-analyst], secret_env"
         ),
     ],
 )
-def test_what_would_accuse_the_tenant_or_go_unused_is_a_slip(load: Load, lines: str, problem: str) -> None:
+def test_what_would_accuse_the_tenant_or_go_unused_is_a_slip(lines: str, problem: str) -> None:
     """What the file says of a name at two places must agree, and a name that is to be asked for must be some key's."""
     (found,) = problems_of(load, f"{ALLOWED}{lines}\n", file="tenant.yaml")
     assert problem in found
 
 
-def test_a_raw_model_may_be_that_of_a_key_whose_names_are_unknown(load: Load) -> None:
+def test_a_raw_model_may_be_that_of_a_key_whose_names_are_unknown() -> None:
     """A key that declares no names may be allowed any."""
     assert load(f"{SMALLEST}raw_models: [gt-large]\n").raw_models == ("gt-large",)
 
 
 @pytest.mark.parametrize("preset", Preset)
-def test_a_preset_gives_purpose_and_scopes(load: Load, preset: Preset) -> None:
+def test_a_preset_gives_purpose_and_scopes(preset: Preset) -> None:
     """Where they are left out they are the preset's; a conversation key inherits its scopes."""
     key = load(SMALLEST.replace("{secret_env", f"{{preset: {preset}, secret_env")).credentials["chat"]
     assert (key.preset, key.purpose, key.scopes) == (preset, GRANTS[preset].purpose, GRANTS[preset].scopes)
@@ -149,7 +100,7 @@ def test_a_preset_gives_purpose_and_scopes(load: Load, preset: Preset) -> None:
         ),
     ],
 )
-def test_what_a_key_says_of_itself_must_agree(load: Load, said: str, sentence: str) -> None:
+def test_what_a_key_says_of_itself_must_agree(said: str, sentence: str) -> None:
     """A preset beside what it does not give, and a conversation of a live key, are slips that are named."""
     with pytest.raises(InputError) as caught:
         load(SMALLEST.replace("{secret_env", f"{{{said}, secret_env"))
@@ -157,7 +108,7 @@ def test_what_a_key_says_of_itself_must_agree(load: Load, said: str, sentence: s
     assert sentence in str(caught.value)
 
 
-def test_a_key_of_another_tenant_is_a_secret_of_its_own(load: Load) -> None:
+def test_a_key_of_another_tenant_is_a_secret_of_its_own() -> None:
     """It is kept apart from this tenant's keys, is redacted as they are, and must be none of them."""
     tenant = load(SMALLEST + "other_tenant_key_env: GT_KEY_APP\n")
     assert tenant.secrets()[OTHER_TENANT] == Secret(OTHER)
@@ -168,7 +119,7 @@ def test_a_key_of_another_tenant_is_a_secret_of_its_own(load: Load) -> None:
     assert "GT_NOWHERE, which is not set" in unset.blockers[OTHER_TENANT].reason
 
 
-def test_the_smallest_file_gives_a_tenant(load: Load) -> None:
+def test_the_smallest_file_gives_a_tenant() -> None:
     """An address, a name and a key are enough; all else is unknown, empty or its default."""
     tenant = load(SMALLEST)
     assert tenant == Tenant(
@@ -193,7 +144,7 @@ def test_the_smallest_file_gives_a_tenant(load: Load) -> None:
     )
 
 
-def test_a_whole_file_gives_a_tenant(load: Load) -> None:
+def test_a_whole_file_gives_a_tenant() -> None:
     """Every field of a tenant file stands in the tenant."""
     tenant = load(
         """\
@@ -245,7 +196,7 @@ read_only: true
     )
 
 
-def test_a_tenant_tells_its_keys_apart(load: Load) -> None:
+def test_a_tenant_tells_its_keys_apart() -> None:
     """Live and revoked keys are kept apart, and every secret has a name, the retired ones as well."""
     tenant = load(
         SMALLEST.replace("GT_KEY_CHAT}", "GT_KEY_CHAT, retired_secret_env: GT_KEY_APP}")
@@ -256,7 +207,7 @@ def test_a_tenant_tells_its_keys_apart(load: Load) -> None:
     assert tenant.secrets() == {"chat": Secret(SECRET), "chat.old": Secret(OTHER), "gone": Secret(THIRD)}
 
 
-def test_the_chat_name_stands_in_for_those_left_out(load: Load) -> None:
+def test_the_chat_name_stands_in_for_those_left_out() -> None:
     """An alias serves every modality, so a name left out is that of chat; whether it was declared is known."""
     tenant = load(SMALLEST.replace("field-analyst}", "field-analyst, speech: voice}"))
     assert [tenant.model(modality) for modality in Modality] == [*["field-analyst"] * 3, "voice", "field-analyst"]
@@ -363,7 +314,7 @@ ADDRESSES = {
 
 
 @pytest.mark.parametrize(("given", "taken"), ADDRESSES.items())
-def test_an_address_is_taken(load: Load, given: str, taken: str) -> None:
+def test_an_address_is_taken(given: str, taken: str) -> None:
     """An https address anywhere and http on this machine are taken, without a slash at the end."""
     assert load(SMALLEST.replace("https://acme.example/api/tenant", given)).base_url == taken
 
@@ -405,293 +356,10 @@ REFUSED_ADDRESSES = {
 
 
 @pytest.mark.parametrize(("given", "message"), REFUSED_ADDRESSES.items())
-def test_an_address_is_refused_before_a_key_could_travel(load: Load, given: str, message: str) -> None:
+def test_an_address_is_refused_before_a_key_could_travel(given: str, message: str) -> None:
     """An address that would leak the key, or cannot be right, is refused with what to do, at its line."""
     [problem] = problems_of(load, SMALLEST.replace("https://acme.example/api/tenant", given))
     assert problem == f"tenant.yaml:1:11: {message}"
-
-
-# -- secrets by reference
-
-
-def python(code: str) -> str:
-    """A YAML list that runs the code in this Python."""
-    return json.dumps([sys.executable, "-I", "-c", code])
-
-
-GIVEN = {
-    "by environment": "secret_env: GT_KEY_CHAT",
-    "by file": "secret_file: secrets/chat",
-    "by command": f"secret_command: {python(f'print({SECRET!r})')}",
-}
-
-
-@pytest.mark.parametrize("reference", GIVEN.values(), ids=GIVEN)
-def test_a_secret_is_read_where_the_file_says(load: Load, reference: str) -> None:
-    """The environment, a file beside the tenant file, and a command each give the secret, less its line break."""
-    Path("secrets").mkdir()
-    Path("secrets/chat").write_text(f"{SECRET}\n", encoding="utf-8")
-    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).secrets()["chat"].reveal() == SECRET
-    retired = f"secret_env: GT_KEY_APP, retired_{reference}"
-    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", retired)).credentials["chat"].retired_secret == Secret(
-        SECRET
-    )
-
-
-def test_the_mark_of_an_editor_before_a_secret_is_no_part_of_it(load: Load) -> None:
-    """Some editors save UTF-8 with a mark before the text, and lines that end in two characters."""
-    Path("marked").write_bytes(f"\ufeff{SECRET}\r\n".encode())
-    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", "secret_file: marked")).secrets()["chat"].reveal() == SECRET
-
-
-def test_a_command_runs_without_a_shell(load: Load) -> None:
-    """What a shell would act on reaches the command as it is written."""
-    code = "import sys; print('gtak_' + sys.argv[1].replace('$(echo x)', '12345678'))"
-    reference = f"secret_command: {python(code)[:-1]}, '$(echo x)']"
-    assert load(SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)).credentials["chat"].secret == Secret(
-        "gtak_12345678"
-    )
-
-
-SECRET_HINT = "A GT key looks like gtak_... with nothing before or after it."
-UNUSABLE = {
-    "no variable": (
-        "secret_env: GT_KEY_NONE",
-        (
-            "the key 'chat' takes its secret from the environment variable GT_KEY_NONE, which is not set. "
-            "Set it: export GT_KEY_NONE=..."
-        ),
-    ),
-    "a short one": (
-        "secret_env: GT_SHORT",
-        (
-            "the secret of the key 'chat' is unusable: the environment variable GT_SHORT gives fewer than 8 "
-            "characters, "
-            f"too short for a GT key. {SECRET_HINT}"
-        ),
-    ),
-    "two in one": (
-        "secret_env: GT_TWO",
-        (
-            "the secret of the key 'chat' is unusable: the environment variable GT_TWO gives text that "
-            f"is not allowed in a header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
-        ),
-    ),
-    "no file": (
-        "secret_file: secrets/none",
-        (
-            "the key 'chat' takes its secret from the file secrets/none, which cannot be read: No such file or "
-            "directory. "
-            "Check the path; it is taken from the folder of the tenant file."
-        ),
-    ),
-    "an empty file": (
-        "secret_file: empty",
-        f"the secret of the key 'chat' is unusable: the file empty gives nothing. {SECRET_HINT}",
-    ),
-    "bytes in a file": (
-        "secret_file: bytes",
-        (
-            "the key 'chat' takes its secret from the file bytes, which cannot be read: it is not UTF-8 text. "
-            "Save it as UTF-8, without anything but the key."
-        ),
-    ),
-    "letters beyond ASCII in a file": (
-        "secret_file: accents",
-        (
-            "the secret of the key 'chat' is unusable: the file accents gives text that is not allowed in a header: "
-            f"a space, a line break or a character beyond ASCII. {SECRET_HINT}"
-        ),
-    ),
-    "a line of a shell": (
-        "secret_file: assigned",
-        (
-            "the secret of the key 'chat' is unusable: the file assigned gives more than a key: something is "
-            f"before gtak_, such as the name of a variable. {SECRET_HINT}"
-        ),
-    ),
-    "no command": (
-        "secret_command: [gt-no-such-command, read]",
-        (
-            "the key 'chat' takes its secret from the command 'gt-no-such-command', which cannot be started: "
-            "No such file or directory. "
-            "It is run without a shell: give the program and each argument as an entry of its own."
-        ),
-    ),
-    "a command that fails": (
-        f"secret_command: {python(f'import sys; print({SECRET!r}, file=sys.stderr); sys.exit({SECRET!r}[:0] or 3)')}",
-        (
-            f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 3. "
-            "Run it by hand to see why; its output is not displayed here, since it may contain a secret."
-        ),
-    ),
-    "a command with a pipe": (
-        f"secret_command: {python('raise SystemExit(1)')[:-1]}, '|', cut]",
-        (
-            f"the secret command {sys.executable!r} of the key 'chat' failed with exit code 1. "
-            'It is run without a shell, to which | belongs: use [sh, -c, "..."], or do without it.'
-        ),
-    ),
-    "a command in the home folder": (
-        "secret_command: [~/bin/key, chat]",
-        (
-            "the key 'chat' takes its secret from the command '~/bin/key', which cannot be started: "
-            "No such file or directory. "
-            'It is run without a shell, to which ~/bin/key belongs: use [sh, -c, "..."], or do without it.'
-        ),
-    ),
-    "a command that says nothing": (
-        f"secret_command: {python('pass')}",
-        f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives nothing. {SECRET_HINT}",
-    ),
-    "a command that says too much": (
-        f"secret_command: {python(f'print({SECRET!r}); print(1)')}",
-        (
-            f"the secret of the key 'chat' is unusable: the command {sys.executable!r} gives text that "
-            f"is not allowed in a header: a space, a line break or a character beyond ASCII. {SECRET_HINT}"
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize(("reference", "message"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_secret_that_cannot_be_used_is_named_at_its_key(load: Load, reference: str, message: str) -> None:
-    """A missing or unusable secret is an error at the line of its key, and is never shown."""
-    Path("empty").write_text(" \n", encoding="utf-8")
-    Path("bytes").write_bytes(b"\xff\xfe")
-    Path("assigned").write_text(f"GT_API_KEY={SECRET}\n", encoding="utf-8")
-    Path("accents").write_text("gtak_ääääääää", encoding="utf-8")
-    text = SMALLEST.replace("secret_env: GT_KEY_CHAT", reference)
-    with pytest.raises(InputError) as caught:
-        load(text)
-    assert [str(problem) for problem in caught.value.problems] == [f"tenant.yaml:4:9: {message}"]
-    told = "".join(traceback.format_exception(caught.value))
-    assert not [secret for secret in ENVIRONMENT.values() if secret in told]
-
-
-@pytest.fixture
-def endless(load: Load) -> None:
-    """A pipe that nobody writes into, a device that never ends, a link to it, and a file that is far too large."""
-    os.mkfifo("pipe")
-    Path("device").symlink_to("/dev/zero")
-    with Path("large").open("wb") as file:
-        file.truncate(1 << 40)
-    del load  # for the folder that it changed to
-
-
-ENDLESS = {"pipe": "it is not a regular file", "device": "it is not a regular file", ".": "Is a directory"}
-REFERENCES = {
-    "secret_file": (
-        SMALLEST.replace("secret_env: GT_KEY_CHAT", "secret_file: {}"),
-        "the key 'chat' takes its secret from",
-    ),
-    "ca_file": (SMALLEST + "ca_file: {}\n", "ca_file: "),
-    "client_cert": (SMALLEST + "client_cert: {}\n", "client_cert: "),
-    "client_key": (SMALLEST + "client_cert: client.pem\nclient_key: {}\n", "client_key: "),
-}
-
-
-@pytest.mark.usefixtures("endless")
-@pytest.mark.parametrize(
-    ("name", "reason"), [*ENDLESS.items(), ("large", "it is larger than"), ("none", "No such file or directory")]
-)
-@pytest.mark.parametrize(("text", "begin"), REFERENCES.values(), ids=REFERENCES)
-def test_a_file_is_read_within_bounds(load: Load, text: str, begin: str, name: str, reason: str) -> None:
-    """Every file that a tenant file names is a regular one of a bounded size; any other is refused, at its line."""
-    Path("client.pem").write_bytes(issued().cert_chain_pems[0].bytes())
-    [problem] = problems_of(load, text.replace("{}", name))
-    place, _, message = problem.partition(": ")
-    assert place.startswith("tenant.yaml:")
-    assert message.startswith(begin)
-    assert f"the file {name}" in message
-    assert f"cannot be read: {reason}" in message
-
-
-def test_a_command_that_prints_without_end_is_ended(load: Load) -> None:
-    """A command is read up to a bound, and ended there."""
-    reference = f"secret_command: {python('while True: print(1)')}"
-    [problem] = problems_of(load, SMALLEST.replace("secret_env: GT_KEY_CHAT", reference))
-    assert problem == (
-        f"tenant.yaml:4:9: the secret command {sys.executable!r} of the key 'chat' printed too much: over 65536 bytes. "
-        "It must print the secret, and nothing else."
-    )
-
-
-def test_a_process_that_a_command_leaves_behind_is_not_waited_for(load: Load) -> None:
-    """An agent that a command starts, and that holds its output open, does not keep the secret from being read."""
-    agent = f"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep({HANGS_S})'])"
-    code = f"import subprocess, sys; {agent}; print({SECRET!r})"
-    tenant = load(SMALLEST.replace("secret_env: GT_KEY_CHAT", f"secret_command: {python(code)}"))
-    assert tenant.credentials["chat"].secret == Secret(SECRET)
-
-
-HANGS_S = 35
-"""Longer than a command may take."""
-
-
-def test_a_command_that_hangs_is_ended(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that asks for a password and waits is given up, with that as the likely reason."""
-    monkeypatch.setattr("gt_conformance.tenant._references._COMMAND_TIMEOUT_S", 0.1)
-    reference = f"secret_command: {python('import time; time.sleep(60)')}"
-    [problem] = problems_of(load, SMALLEST.replace("secret_env: GT_KEY_CHAT", reference))
-    assert problem == (
-        f"tenant.yaml:4:9: the secret command {sys.executable!r} of the key 'chat' took over 0.1 seconds. "
-        "Run it by hand: it may be waiting for a password."
-    )
-
-
-# -- a type that never prints
-
-PRINTED: dict[str, Callable[[Secret], str]] = {
-    "str": str,
-    "repr": repr,
-    "an f-string": lambda secret: f"{secret} {secret!r} {secret:>40}",
-    "percent formatting": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not print it either
-    "format": lambda secret: "{} {0!s}".replace("{}", "{0}").format(secret),
-    "inside a list": lambda secret: str([secret]),
-    "its credential": lambda secret: repr(Credential("chat", secret, retired_secret=secret)),
-    "its fingerprint": lambda secret: secret.fingerprint,
-    "its attributes": lambda secret: str([getattr(secret, name) for name in dir(secret) if name != "reveal"][:0]),
-}
-
-
-@pytest.mark.parametrize("show", PRINTED.values(), ids=PRINTED)
-def test_a_secret_never_prints(show: Callable[[Secret], str]) -> None:
-    """However a secret is turned into text, its plaintext is not in it."""
-    shown = show(Secret(SECRET))
-    assert SECRET[5:13] not in shown
-
-
-TAKEN_APART: dict[str, Callable[[Credential], object]] = {
-    "pickled": pickle.dumps,
-    "pickled alone": lambda credential: pickle.dumps(credential.secret),
-    "copied": lambda credential: copy.copy(credential.secret),
-    "copied with its credential": copy.deepcopy,
-    "made a dict": asdict,
-    "written as JSON": lambda credential: json.dumps(credential.secret),
-}
-
-
-@pytest.mark.parametrize("take", TAKEN_APART.values(), ids=TAKEN_APART)
-def test_a_secret_is_not_written_elsewhere(take: Callable[[Credential], object]) -> None:
-    """A secret is neither pickled nor turned into JSON."""
-    with pytest.raises(TypeError) as caught:
-        take(Credential("chat", Secret(SECRET)))
-    assert SECRET not in str(caught.value)
-
-
-def test_a_tenant_prints_without_its_secrets(load: Load) -> None:
-    """The repr of a whole tenant holds no plaintext."""
-    assert SECRET[5:13] not in repr(load(SMALLEST))
-
-
-def test_secrets_compare_by_their_plaintext() -> None:
-    """Equal plaintexts are one secret; a secret is no text, and its fingerprint tells others apart."""
-    assert Secret(SECRET) == Secret(SECRET)
-    assert len({Secret(SECRET), Secret(SECRET), Secret(OTHER)}) == 2
-    assert Secret(SECRET) != SECRET
-    assert re.fullmatch("[0-9a-f]{12}", Secret(SECRET).fingerprint)
-    assert Secret(SECRET).fingerprint != Secret(OTHER).fingerprint
 
 
 # -- names that must exist
@@ -731,12 +399,12 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("lines", "problems"), NAMES.values(), ids=NAMES)
-def test_a_name_that_does_not_exist_is_refused_where_it_stands(load: Load, lines: str, problems: list[str]) -> None:
+def test_a_name_that_does_not_exist_is_refused_where_it_stands(lines: str, problems: list[str]) -> None:
     """A key or a file that is named and does not exist is an error at its line, with the nearest name."""
     assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{problem}" for problem in problems]
 
 
-def test_a_bundle_that_holds_no_certificate_is_refused(load: Load) -> None:
+def test_a_bundle_that_holds_no_certificate_is_refused() -> None:
     """A file that is no PEM bundle is an error before the run, not in the middle of it."""
     Path("ca.pem").write_text("no certificate\n", encoding="utf-8")
     [problem] = problems_of(load, f"{SMALLEST}ca_file: ca.pem\n")
@@ -746,163 +414,13 @@ def test_a_bundle_that_holds_no_certificate_is_refused(load: Load) -> None:
     )
 
 
-def test_a_bundle_is_taken_from_the_folder_of_the_file(load: Load) -> None:
+def test_a_bundle_is_taken_from_the_folder_of_the_file() -> None:
     """A PEM bundle beside the tenant file is taken."""
     shutil.copy(certifi.where(), "ca.pem")
     assert load(f"{SMALLEST}ca_file: ca.pem\n").ca_file == "ca.pem"
 
 
-# -- a client certificate
-
-
-def issued(**facts: Any) -> trustme.LeafCert:
-    """A client's certificate of some authority."""
-    return trustme.CA().issue_cert("operator@acme.example", **facts)
-
-
-def encrypted(pem: bytes, password: str) -> bytes:
-    """The same private key, under a password."""
-    return load_pem_private_key(pem, None).private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode())
-    )
-
-
-def test_a_client_certificate_is_taken_with_its_key(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both in one file, the key in a file of its own, and an encrypted key with its password are taken."""
-    leaf = issued()
-    Path("both.pem").write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
-    Path("client.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
-    Path("client.key").write_bytes(leaf.private_key_pem.bytes())
-    Path("secret.key").write_bytes(encrypted(leaf.private_key_pem.bytes(), "open sesame"))
-    monkeypatch.setitem(ENVIRONMENT, "GT_PASSWORD", "open sesame")
-    files = {
-        "client_cert: both.pem": ClientCertificate("both.pem"),
-        "client_cert: client.pem\nclient_key: client.key": ClientCertificate("client.pem", "client.key"),
-        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_PASSWORD": ClientCertificate(
-            "client.pem", "secret.key", Secret("open sesame")
-        ),
-    }
-    for lines, certificate in files.items():
-        tenant = load(f"{SMALLEST}{lines}\n")
-        assert tenant.client_certificate == certificate
-        assert "sesame" not in repr(tenant)
-
-
-NOW, YEAR = datetime.now(UTC), timedelta(days=365)
-PAIRS: dict[str, tuple[str, str]] = {
-    "no certificate": (
-        "client_cert: client.key",
-        (
-            "5:14: client_cert: the file client.key holds no certificate that can be read. "
-            "Name a PEM file that holds the certificate; the path is taken from the folder of the tenant file."
-        ),
-    ),
-    "no key": (
-        "client_cert: client.pem",
-        "5:14: client_cert: the file client.pem holds no private key. Name the private key's PEM file as client_key.",
-    ),
-    "another's key": (
-        "client_cert: client.pem\nclient_key: other.key",
-        (
-            "6:13: client_key: the private key in the file other.key does not belong to the certificate in the file "
-            "client.pem. Name the key that the certificate was issued for; the client's own certificate comes first in "
-            "its file."
-        ),
-    ),
-    "an encrypted key": (
-        "client_cert: client.pem\nclient_key: secret.key",
-        (
-            "6:13: client_key: the private key in the file secret.key is encrypted. "
-            "Name the environment variable that holds its password: client_key_password_env."
-        ),
-    ),
-    "a wrong password": (
-        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_KEY_CHAT",
-        (
-            "6:13: client_key: the private key in the file secret.key cannot be decrypted. "
-            "Check the password in the environment variable that client_key_password_env names."
-        ),
-    ),
-    "no password": (
-        "client_cert: client.pem\nclient_key: secret.key\nclient_key_password_env: GT_NONE",
-        (
-            "7:26: the password of client_key comes from the environment variable GT_NONE, which is not set. "
-            "Set it: export GT_NONE=..."
-        ),
-    ),
-    "a broken key": (
-        "client_cert: client.pem\nclient_key: broken.key",
-        (
-            "6:13: client_key: the private key in the file broken.key cannot be read. "
-            "Name an RSA, ECDSA or Ed25519 key in PEM form."
-        ),
-    ),
-    "an expired one": (
-        "client_cert: old.pem",
-        (
-            f"5:14: client_cert: the client certificate in the file old.pem expired on {NOW - YEAR:%Y-%m-%d}. "
-            "Ask for a new one from whoever issued it."
-        ),
-    ),
-    "an early one": (
-        "client_cert: early.pem",
-        (
-            "5:14: client_cert: the client certificate in the file early.pem is not valid before "
-            f"{NOW + YEAR:%Y-%m-%d}. Ask for a new one from whoever issued it."
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize(("lines", "message"), PAIRS.values(), ids=PAIRS)
-def test_a_client_certificate_that_cannot_be_used_is_named_at_its_line(load: Load, lines: str, message: str) -> None:
-    """Each fault of a certificate and its key is an error before the run, at the line that names the file."""
-    leaf = issued()
-    key = leaf.private_key_pem.bytes()
-    Path("client.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
-    Path("client.key").write_bytes(key)
-    Path("other.key").write_bytes(issued().private_key_pem.bytes())
-    Path("secret.key").write_bytes(encrypted(key, "open sesame"))
-    Path("broken.key").write_bytes(key.replace(b"\n", b"\nA", 1))
-    old = issued(not_before=NOW - 2 * YEAR, not_after=NOW - YEAR)
-    Path("old.pem").write_bytes(old.private_key_and_cert_chain_pem.bytes())
-    early = issued(not_before=NOW + YEAR, not_after=NOW + 2 * YEAR)
-    Path("early.pem").write_bytes(early.private_key_and_cert_chain_pem.bytes())
-    assert problems_of(load, f"{SMALLEST}{lines}\n") == [f"tenant.yaml:{message}"]
-
-
-FIRST_VERSION = """\
------BEGIN CERTIFICATE-----
-MIIBIjCByQIUaL8HENdTi+s8ljBpCdX4vF+PlhQwCgYIKoZIzj0EAwIwEzERMA8G
-A1UEAwwIb3BlcmF0b3IwIBcNMjYxMTI2MTgyODE4WhgPMjEyNjExMDIxODI4MTha
-MBMxETAPBgNVBAMMCG9wZXJhdG9yMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE
-l0011+/rJPf1UJ/5H84+JSxW5KhRdVbi1PhJOHb5kbb7j+gms83/v0pnPE0vjyzo
-l4Lo5PaUdzYQZTmFL2X5kjAKBggqhkjOPQQDAgNIADBFAiEA/TeE8V9D77FfqKio
-/AJeRBQqLCKxqAin5VNQJF2BTSECIC0/NxTaJm4mQf14ixR8M6rqGJUWerFkESpU
-T//JPYaY
------END CERTIFICATE-----
-"""
-"""A certificate as openssl makes it without extensions: of X.509's first version, which does not say so."""
-
-
-def test_a_certificate_of_the_first_version_is_read(load: Load) -> None:
-    """A certificate without a version is one all the same: what is missing is its key."""
-    Path("client.pem").write_text(FIRST_VERSION, encoding="ascii")
-    [problem] = problems_of(load, f"{SMALLEST}client_cert: client.pem\n")
-    assert "the file client.pem holds no private key" in problem
-
-
-@given(pem=st.binary(max_size=400).map(ssl.DER_cert_to_PEM_cert))
-def test_no_certificate_is_a_fault_of_the_suite(tmp_path_factory: pytest.TempPathFactory, pem: str) -> None:
-    """Whatever stands in the file, it is a problem of the tenant file."""
-    folder = tmp_path_factory.mktemp("pem")
-    (folder / "client.pem").write_text(pem, encoding="ascii")
-    (folder / "tenant.yaml").write_text(f"{SMALLEST}client_cert: client.pem\n", encoding="utf-8")
-    with pytest.raises(InputError, match="holds no certificate that can be read"):
-        from_file(folder / "tenant.yaml", ENVIRONMENT)
-
-
-def test_all_problems_are_told_at_once(load: Load) -> None:
+def test_all_problems_are_told_at_once() -> None:
     """An address, a secret and a name that are wrong are three problems of one error."""
     text = SMALLEST.replace("https:", "http:").replace("GT_KEY_CHAT", "GT_KEY_NONE") + "runbooks: {dify: {key: app}}\n"
     assert [problem.split(": ")[0] for problem in problems_of(load, text)] == [
@@ -912,7 +430,7 @@ def test_all_problems_are_told_at_once(load: Load) -> None:
     ]
 
 
-def test_a_breach_of_the_schema_is_told_first(load: Load) -> None:
+def test_a_breach_of_the_schema_is_told_first() -> None:
     """A field that the schema does not know is an error at its line, with the nearest one."""
     [problem] = problems_of(load, f"{SMALLEST}limit: {{concurrency: 2}}\n")
     assert problem.startswith("tenant.yaml:5:1: ")
@@ -923,174 +441,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A tenant file that does not exist is an error that names it."""
     with pytest.raises(InputError, match=re.escape(str(tmp_path / "none.yaml"))):
         from_file(tmp_path / "none.yaml", {})
-
-
-# -- inheritance
-
-CHAT = "  chat: {secret_env: GT_KEY_CHAT, purpose: inference, scopes: [inference:chat], models: [field-analyst]}\n"
-UPLOAD = "  upload: {secret_env: GT_KEY_THIRD, purpose: upload, scopes: [datasets:write], datasets: [scratch]}\n"
-HEAD = "base_url: https://acme.example/api/tenant\nmodels: {chat: field-analyst}\nkeys:\n"
-INHERITED: dict[str, tuple[str, tuple[set[str] | None, set[str] | None, set[str] | None]]] = {
-    "both keys": (
-        CHAT + UPLOAD + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
-        ({"inference:chat", "datasets:write"}, {"field-analyst"}, {"scratch"}),
-    ),
-    "the inference key alone": (
-        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n",
-        ({"inference:chat"}, {"field-analyst"}, set()),
-    ),
-    "what it and its links agree on": (
-        CHAT + UPLOAD + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload], "
-        "scopes: [inference:chat, inference:embed], models: [], datasets: [scratch, other]}\n",
-        ({"inference:chat"}, set(), {"scratch"}),
-    ),
-    "what a linked key leaves out is unknown": (
-        (
-            "  chat: {secret_env: GT_KEY_CHAT, purpose: inference}\n  upload: {secret_env: GT_KEY_THIRD, purpose: "
-            "upload}\n"
-            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n"
-        ),
-        (None, None, None),
-    ),
-    "a linked key without a purpose may allow anything": (
-        (
-            "  chat: {secret_env: GT_KEY_CHAT, scopes: [inference:chat], models: [field-analyst]}\n"
-            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n"
-        ),
-        ({"inference:chat"}, {"field-analyst"}, None),
-    ),
-    "names of an upload key count as well": (
-        CHAT
-        + UPLOAD.replace("datasets: [scratch]", "datasets: [scratch], models: [reader]")
-        + "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]}\n",
-        ({"inference:chat", "datasets:write"}, {"field-analyst", "reader"}, {"scratch"}),
-    ),
-    "nothing": (
-        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: conversation}\n",
-        (None, None, None),
-    ),
-}
-
-
-@pytest.mark.parametrize(("keys", "effective"), INHERITED.values(), ids=INHERITED)
-def test_a_conversation_key_has_what_its_linked_keys_have(
-    load: Load, keys: str, effective: tuple[set[str] | None, ...]
-) -> None:
-    """Scopes, names and datasets of a conversation key are those of the keys that it is linked to."""
-    app = load(HEAD + keys).credentials["app"]
-    scopes = None if app.scopes is None else {scope.value for scope in app.scopes}
-    assert (scopes, app.models, app.datasets) == effective
-
-
-def test_what_a_conversation_key_and_its_links_do_not_agree_on_is_unknown(load: Load) -> None:
-    """A narrower or wider list of its own beside the links says both: the tenant's answer decides."""
-    keys = (
-        CHAT
-        + UPLOAD
-        + (
-            "  app: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload], "
-            "scopes: [inference:chat, inference:embed], models: [other], datasets: []}\n"
-        )
-    )
-    app = load(HEAD + keys).credentials["app"]
-    assert {route: app.may(route) for route in (Route.CHAT, Route.EMBEDDINGS, Route.SPEECH, Route.DATASET_FILES)} == {
-        Route.CHAT: True,
-        Route.EMBEDDINGS: None,
-        Route.SPEECH: False,
-        Route.DATASET_FILES: None,
-    }
-    assert [app.may_use(name) for name in ("field-analyst", "other", "third")] == [None, None, False]
-    assert [app.may_write(name) for name in ("scratch", "third")] == [None, False]
-
-
-MARKED = """\
-base_url: https://acme.example/api/tenant
-models: {chat: field-analyst}
-raw_models: [gt-large-raw]
-internal_datasets: [ds-41]
-base_prompts: {field-analyst: {ask: "Which station?", expect: Skerryvore}}
-keys:
-  chat:
-    secret_env: GT_KEY_CHAT
-    purpose: inference
-    prompt_modules: {ask: "Who has the vault?", expect: The harbour master}
-    prompt_text: {ask: "Which desk?", expect: Dogger}
-  upload: {secret_env: GT_KEY_THIRD, purpose: upload, conversation_uploads: false}
-  app:
-    secret_env: GT_KEY_APP
-    purpose: conversation
-    inherits: [chat, upload]
-    prompt_text: {ask: "Which quay?", expect: Ninth}
-"""
-
-
-def test_markers_are_read_and_inherited(load: Load) -> None:
-    """What shows that texts of the operator's are applied; a conversation key has those of its inference key."""
-    tenant = load(MARKED)
-    chat, upload, app = (tenant.credentials[name] for name in ("chat", "upload", "app"))
-    assert (tenant.raw_models, tenant.internal_datasets) == (("gt-large-raw",), ("ds-41",))
-    assert tenant.base_prompts == {"field-analyst": Marker("Which station?", "Skerryvore")}
-    assert chat.prompt_modules == app.prompt_modules == Marker("Who has the vault?", "The harbour master")
-    assert (chat.prompt_text, app.prompt_text) == (Marker("Which desk?", "Dogger"), Marker("Which quay?", "Ninth"))
-    assert (upload.may(Route.CONVERSATION_FILES), chat.conversation_uploads) == (False, None)
-
-
-@pytest.mark.parametrize(
-    ("upload", "app", "right"),
-    [("", "", None), ("false", "", False), ("false", "true", True), ("true", "", True), ("", "false", False)],
-)
-def test_the_right_to_upload_into_conversations_is_a_keys_own_or_its_links(
-    load: Load, upload: str, app: str, *, right: bool | None
-) -> None:
-    """Either directly or through the linked upload key, as the API reference says."""
-    stated = [f", conversation_uploads: {value}" if value else "" for value in (upload, app)]
-    keys = load(
-        HEAD
-        + CHAT
-        + UPLOAD.replace("}", stated[0] + "}")
-        + f"  app: {{secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat, upload]{stated[1]}}}\n"
-    ).credentials
-    assert keys["app"].conversation_uploads is right
-
-
-def test_a_question_that_tells_its_answer_is_refused(load: Load) -> None:
-    """An answer that repeats the question would pass for the text that was to be applied."""
-    with pytest.raises(InputError, match=r":11:18: keys.chat.prompt_text: the question tells what is expected") as told:
-        load(MARKED.replace("Which desk?", "Is it the dogger desk?"))
-    assert len(told.value.problems) == 1
-
-
-NO_LINK = {
-    "an inference key": (
-        CHAT + "  app: {secret_env: GT_KEY_APP, purpose: inference, inherits: [chat]}\n",
-        (
-            "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
-            "Set purpose: conversation, or drop inherits."
-        ),
-    ),
-    "a key without a purpose": (
-        CHAT + "  app: {secret_env: GT_KEY_APP, inherits: [chat]}\n",
-        (
-            "5:3: keys.app.inherits: the key 'app' inherits, but its purpose is not conversation. "
-            "Set purpose: conversation, or drop inherits."
-        ),
-    ),
-    "two levels": (
-        CHAT + "  a: {secret_env: GT_KEY_APP, purpose: conversation, inherits: [chat]}\n"
-        "  b: {secret_env: GT_KEY_THIRD, purpose: conversation, inherits: [a]}\n",
-        (
-            "6:70: keys.b.inherits: the key 'b' inherits from 'a', which inherits itself. "
-            "Link one inference key and one upload key."
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize(("keys", "message"), NO_LINK.values(), ids=NO_LINK)
-def test_other_links_are_refused(load: Load, keys: str, message: str) -> None:
-    """Only a conversation key inherits, and from keys that do not."""
-    [problem] = problems_of(load, HEAD + keys)
-    assert re.sub(r":\d+: keys", ": keys", problem) == re.sub(r":\d+: keys", ": keys", f"tenant.yaml:{message}")
 
 
 # -- what a key is declared to do
