@@ -285,7 +285,7 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         (swapped, BOOKS),
         (exchanged(CHAT, APP), RUNBOOKS),
         (exchanged(RAG, FULL), (*BOOKS, "openai-sdk-curl")),
-        (exchanged(APP, UPLOAD), (*BOOKS, "openai-sdk-curl")),
+        (exchanged(APP, UPLOAD), RUNBOOKS),
         (placed(RAG, FULL, UPLOAD, APP, PARTNER, CHAT), RUNBOOKS),
         (placed(FULL, UPLOAD, APP, PARTNER, CHAT, RAG), RUNBOOKS),
         (placed(PARTNER, APP, UPLOAD, FULL, RAG, CHAT), RUNBOOKS),

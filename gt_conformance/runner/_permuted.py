@@ -1,8 +1,8 @@
 """Secrets in each other's places show in what the keys may do: each does what is declared of another one.
 
 Each check meets that in its own way: rights that a key lacks, rights that it should not have, lists of other names.
-Where a tenant gives keys too much, or too little, there is no key for what is declared of some: only where each key
-may do what is declared of one of them, and of no other key the same, is it the tenant file that is wrong.
+Where a tenant gives keys too much, or too little, there is no key for what is declared of some: only where what is
+declared of each is what another one may do, is it the tenant file that is wrong.
 """
 
 from collections import defaultdict
@@ -116,7 +116,8 @@ def find_permuted(
     owns = ", ".join(f"{key} what is declared of {other}" for key, other in sorted(places.items()))
     blocker = Blocker(
         f"the secrets of the keys {', '.join(sorted(places))} seem to be in each other's places: may do {owns}",
-        "Check which secret belongs to which of these keys, and put each in its place.",
+        "Check which secret belongs to which of these keys, and put each in its place. If each is right, have the "
+        "tenant give each of them its own rights.",
         cause="secrets permuted",
     )
     found = Permuted(places, blocker, exchanges)
@@ -132,7 +133,10 @@ def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
 
 
 def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
-    """Which keys do what is declared of which others; empty where no two of them have changed places."""
+    """Which keys do what is declared of which others; empty where there is no key for what is declared of some.
+
+    A key that was asked for little may do so and yet do what is declared of itself: most of them must not.
+    """
     fitting = {key: [other for other in declared if shown[key].fits(declared[other])] for key in declared}
     own = {key for key, others in fitting.items() if key in others}
     taken: dict[str, str] = {}
@@ -146,10 +150,10 @@ def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None
                     return True
         return False
 
-    in_order = sorted(declared, key=lambda key: key not in own)
-    if len(own) == len(declared) or not all(place(key, set()) for key in in_order):
+    if not all(place(key, set()) for key in sorted(declared, key=lambda key: key not in own)):
         return {}
-    return {key: other for other, key in taken.items() if key != other}
+    moved = {key: other for other, key in taken.items() if key != other}
+    return moved if len(moved.keys() - own) > len(moved) / 2 else {}
 
 
 def _shown_by(
