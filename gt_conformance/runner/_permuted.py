@@ -142,7 +142,7 @@ def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None
     taken: dict[str, str] = {}
 
     def place(key: str, tried: set[str]) -> bool:
-        for other in sorted(fitting[key], key=lambda one: one != key):
+        for other in sorted(fitting[key], key=lambda one: (one != key, one in own)):
             if other not in tried:
                 tried.add(other)
                 if other not in taken or place(taken[other], tried):
@@ -162,14 +162,12 @@ def _shown_by(
     """What each of the keys shows that it may do; a key that shows nothing is left out."""
     found: dict[_Asked, dict[str, bool]] = defaultdict(dict)
     names: dict[str, frozenset[str]] = {}
-    heard, taken = set(), set()
+    taken: dict[str, bool] = {}
     for one in exchanges:
         key, asked = one.request.key or "", _asked(one.request)
         if key not in declared or one.response is None or not is_presented(one.request):
             continue
-        heard.add(key)
-        if lets_in(one.response):
-            taken.add(key)
+        taken[key] = taken.get(key, False) or lets_in(one.response)
         if (listed := listed_in(one)) is not None:
             names.setdefault(key, listed)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
@@ -180,9 +178,10 @@ def _shown_by(
             frozenset(asked for asked, by in tells.items() if by.get(key) is True),
             frozenset(asked for asked, by in tells.items() if by.get(key) is False),
             names.get(key),
-            key not in taken and (declared[key] is None or key in not_taken),
+            not taken[key] and (declared[key] is None or key in not_taken),
         )
-        for key in heard
+        for key in declared
+        if key in taken
     }
 
 
