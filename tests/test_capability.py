@@ -11,7 +11,7 @@ import pytest
 
 from gt_conformance import session, tenant
 from gt_conformance.checks import CheckCall, CheckResult, Parameters, Probe, checks
-from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, names_fact, tell
+from gt_conformance.checks._capability import QUESTION, TRIES, fact_of, is_masked, names_fact, tell
 from gt_conformance.checks._requests import MADE_UP_ID, MALFORMED_ID
 from gt_conformance.exchange import Request, Response
 from gt_conformance.runner import Runner
@@ -277,6 +277,30 @@ def test_a_code_word_is_known_however_it_is_written(spelled: str) -> None:
 def test_what_does_not_name_the_code_word_is_not_taken_for_it(other: str) -> None:
     """The words of the question, half a code word, an excuse, and the digits of an id beside another word are none."""
     assert not names_fact(other, "dorvan-4f2a")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The code word is lumvara-d#bc.",
+        "**lumvara-####**",
+        "lumvara-[REDACTED]",
+        'It is "<NAME>-d4bc".',
+        "LUMVARA-xxxx",
+        "l******-d4bc",
+    ],
+)
+def test_signs_in_place_of_a_part_of_the_code_word_are_a_mask(said: str) -> None:
+    """Of one letter or several, whatever the sign: the model knows the word, and something behind it masks it."""
+    assert is_masked(said, "lumvara-d4bc")
+
+
+@pytest.mark.parametrize(
+    "said", ["lumvara", "**lumvara**", "lumvara-d4b", "kestrin-####", "# Answer", "#4", "lumvara-?", "[NAME]", "xx"]
+)
+def test_another_word_or_half_of_it_is_no_mask(said: str) -> None:
+    """What a model makes up, forgets or formats is its own."""
+    assert not is_masked(said, "lumvara-d4bc")
 
 
 def test_each_code_word_is_another_and_stands_in_what_is_told() -> None:

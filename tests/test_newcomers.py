@@ -1,7 +1,7 @@
 """What an operator does wrong on a faultless tenant: one sentence that names the cause, and nobody else is accused."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -266,34 +266,40 @@ def test_another_dataset_that_the_key_may_write_is_named(tmp_path: Path, running
     assert len([line for line in lines if "partner-briefs is declared to be its own" in line]) == 1, lines
 
 
-def test_two_secrets_that_are_swapped_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
-    """Each of the two keys is one finding, which says that it has not the rights that are declared of it."""
-    lines = told(judged(running, tenant_in(tmp_path, running, swapped)))
-    wanted = ("key rag has not the right that is declared", "key upload, which is declared to upload, may be another")
-    assert [sum(words in line for line in lines) for words in wanted] == [1, 1], lines
-    assert len(lines) == len(wanted)
+PARTNER = "GT_EMBEDDED_PARTNER"
+MAIN = [CHAT, RAG, FULL, UPLOAD, APP, PARTNER]
 
 
-@pytest.mark.parametrize(("one", "other"), [(CHAT, APP), (RAG, FULL), (APP, UPLOAD)], ids=["chat", "wide", "upload"])
-def test_whichever_secrets_are_swapped_nobody_is_accused(
-    tmp_path: Path, running: EmbeddedTenant, one: str, other: str
+def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
+    """The secrets of some keys, each in the place of another one."""
+
+    def slip(_: Document, secrets: Secrets) -> None:
+        secrets.update({place: secrets[name] for place, name in zip(into, of, strict=True)})
+
+    return slip
+
+
+@pytest.mark.parametrize(
+    ("slip", "runbooks"),
+    [
+        (swapped, BOOKS),
+        (exchanged(CHAT, APP), RUNBOOKS),
+        (exchanged(RAG, FULL), (*BOOKS, "openai-sdk-curl")),
+        (exchanged(APP, UPLOAD), RUNBOOKS),
+        (placed(RAG, FULL, UPLOAD, APP, PARTNER, CHAT), RUNBOOKS),
+        (placed(FULL, UPLOAD, APP, PARTNER, CHAT, RAG), RUNBOOKS),
+        (placed(PARTNER, APP, UPLOAD, FULL, RAG, CHAT), RUNBOOKS),
+        (placed(APP, FULL, "GT_EMBEDDED_GONE", of=(FULL, "GT_EMBEDDED_GONE", APP)), RUNBOOKS),
+    ],
+    ids=["two", "chat", "wide", "upload", "one place on", "two places on", "reversed", "with a revoked one"],
+)
+def test_secrets_in_each_others_places_accuse_nobody(
+    tmp_path: Path, running: EmbeddedTenant, slip: Slip, runbooks: Sequence[str]
 ) -> None:
-    """The tenant keeps each key to its rights, but to those of the other one: at most a finding for each of the two."""
-    lines = told(judged(running, tenant_in(tmp_path, running, exchanged(one, other)), *BOOKS, "openai-sdk-curl"))
-    assert 1 <= len(lines) <= 2, lines
-
-
-def shifted(_: Document, secrets: Secrets) -> None:
-    """Each secret one place too far in a list of the keys."""
-    names = [CHAT, RAG, FULL, UPLOAD, APP, "GT_EMBEDDED_PARTNER"]
-    found = [secrets[name] for name in names]
-    secrets.update(zip(names, (found[-1], *found[:-1]), strict=True))
-
-
-def test_secrets_that_are_all_one_place_too_far_accuse_nobody(tmp_path: Path, running: EmbeddedTenant) -> None:
-    """No conversation key opens what is declared of it, and another key does: the operator's findings say so."""
-    lines = told(judged(running, tenant_in(tmp_path, running, shifted), *RUNBOOKS))
-    assert any("secrets may be in each other's place" in line for line in lines), lines
+    """The tenant keeps each key to its rights, but to those of another one: that is one finding, which names them."""
+    lines = told(judged(running, tenant_in(tmp_path, running, slip), *runbooks))
+    assert len(lines) == 1, lines
+    assert "seem to be in each other's places" in lines[0]
 
 
 @pytest.mark.parametrize(

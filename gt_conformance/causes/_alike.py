@@ -25,11 +25,11 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
 _KEYS, _PLACES = 3, 2
 """So many keys must list the same, and so many places treat alike what is due and what is not, before that is said."""
-_OF_RIGHTS = ("scope~", "conversation~", "conversations~", "files~", "names~", "names.", "key.")
+OF_RIGHTS = ("scope~", "conversation~", "conversations~", "files~", "names~", "names.", "key.")
 """How the ids of findings begin about what a key may do."""
 _OPEN = "boundary~"
 """And of what is open to anybody, to keys as well that are presented as they should be."""
-_KEPT_OUT = frozenset({401, 403, 404})
+KEPT_OUT = frozenset({401, 403, 404})
 
 Outcomes = Mapping[tuple[str, ...], Mapping[str, Sequence[Exchange]]]
 """What the keys were answered, by what was asked for and by key."""
@@ -65,7 +65,7 @@ class Alike:
         exchange = self.exchanges.get(violation.exchange or "")
         if exchange is None:
             return False
-        about = (*_OF_RIGHTS, _OPEN) if _is_presented(exchange.request) else _OF_RIGHTS
+        about = (*OF_RIGHTS, _OPEN) if is_presented(exchange.request) else OF_RIGHTS
         return exchange.ref in self.shown or (exchange.request.key in self.keys and violation.finding.startswith(about))
 
     def _keeps(self, blocker: Blocker, result: CheckResult) -> bool:
@@ -109,7 +109,7 @@ def find_alike(
     shown = {
         one.ref
         for one in exchanges.values()
-        if one.request.key not in others and (_is_wrong(one) or _lists_other_names(one, declared))
+        if one.request.key not in others and (is_wrong(one) or _lists_other_names(one, declared))
     }
     alike = Alike(keys, frozenset(shown), exchanges)
     violations = [item for result in held for item in result.violations]
@@ -125,8 +125,8 @@ def _listing_alike(exchanges: Iterable[Exchange], declared: Mapping[str, frozens
     """The most keys that list the same names, though they are not declared to; none where these are few."""
     by_names: dict[frozenset[str], set[str]] = defaultdict(set)
     for one in exchanges:
-        key, names = one.request.key, _listed(one)
-        if names is not None and key is not None and key in declared and _is_presented(one.request):
+        key, names = one.request.key, listed_in(one)
+        if names is not None and key is not None and key in declared and is_presented(one.request):
             by_names[names].add(key)
     keys = max(by_names.values(), key=len, default=set())
     given = {names for key in keys if (names := declared[key]) is not None}
@@ -137,11 +137,11 @@ def _outcomes(exchanges: Iterable[Exchange], keys: frozenset[str]) -> Outcomes:
     found: dict[tuple[str, ...], dict[str, list[Exchange]]] = defaultdict(lambda: defaultdict(list))
     for one in exchanges:
         request, response = one.request, one.response
-        if request.key not in keys or not _is_presented(request) or response is None:
+        if request.key not in keys or not is_presented(request) or response is None:
             continue
-        if response.succeeded or response.status in _KEPT_OUT:
+        if response.succeeded or response.status in KEPT_OUT:
             last = request.path.rpartition("/")[2]  # the id of a file
-            asked = (place_asked(one), last, _model(request), _conversation(request))
+            asked = (place_asked(one), last, model_of(request), conversation_of(request))
             found[asked][request.key].append(one)
     return found
 
@@ -157,34 +157,37 @@ def _treats_alike(asked: Mapping[str, Sequence[Exchange]]) -> bool:
     return bool(due) and any(not one.request.is_due for key in asked.keys() - due for one in asked[key])
 
 
-def _is_wrong(exchange: Exchange) -> bool:
+def is_wrong(exchange: Exchange) -> bool:
     """Whether what is due is refused, or what is not is let in."""
     response = exchange.response
     if response is None:
         return False
-    return response.status in _KEPT_OUT if exchange.request.is_due else lets_in(response)
+    return response.status in KEPT_OUT if exchange.request.is_due else lets_in(response)
 
 
 def _lists_other_names(exchange: Exchange, declared: Mapping[str, frozenset[str] | None]) -> bool:
-    names = _listed(exchange)
+    names = listed_in(exchange)
     return names is not None and names != declared.get(exchange.request.key or "")
 
 
-def _listed(exchange: Exchange) -> frozenset[str] | None:
+def listed_in(exchange: Exchange) -> frozenset[str] | None:
     """The names that a list of models holds; None where it is no such list, or an empty one."""
     is_list = exchange.request.path.endswith(KNOWN_ROUTE.removeprefix("/v1"))
     return frozenset(ids_in(exchange)) or None if is_list else None
 
 
-def _is_presented(request: Request) -> bool:
+def is_presented(request: Request) -> bool:
+    """Whether its key comes as it should."""
     return request.presentation is Presentation.BEARER
 
 
 @lru_cache(maxsize=1_024)
-def _model(request: Request) -> str:
+def model_of(request: Request) -> str:
+    """The name that it asks for, in JSON or in a form; empty where it names none."""
     part = next((part for part in request.parts if part.name == "model"), None)
     return str(request.fields.get("model", "")) if part is None else part.content.decode(errors="replace")
 
 
-def _conversation(request: Request) -> str:
+def conversation_of(request: Request) -> str:
+    """The conversation that it names; empty where it names none."""
     return dict(request.headers).get(CONVERSATION_HEADER, "")

@@ -14,14 +14,30 @@ from gt_conformance.causes._kept import Kept
 from gt_conformance.causes._keys import Keys, find_keys
 from gt_conformance.causes._mixing import Mixing, may_be_mixed
 from gt_conformance.causes._outage import Outage, find_outage
+from gt_conformance.causes._permuted import Permuted, find_permuted
 from gt_conformance.causes._repeats import Repeats, find_repeats
 from gt_conformance.causes._reused import Reused, find_reused
 from gt_conformance.causes._unsteady import Unsteady, find_unsteady
 from gt_conformance.checks import CheckResult, is_mixed
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
+from gt_conformance.tenant import Credential
 
-_Cause = Alike | Kept | Reused | Outage | Mixing | Repeats | Unsteady | Changed | Altered | Joining | Keys | Fields
+_Cause = (
+    Alike
+    | Permuted
+    | Kept
+    | Reused
+    | Outage
+    | Mixing
+    | Repeats
+    | Unsteady
+    | Changed
+    | Altered
+    | Joining
+    | Keys
+    | Fields
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +61,8 @@ class Seen:
     exchanges: Mapping[str, Exchange]
     all: Sequence[Exchange]
     keys_not_taken: Mapping[str, Exchange]
-    declared: Mapping[str, frozenset[str] | None]
-    """The names that each live key is declared to have."""
+    keys: Sequence[Credential]
+    """The keys of the tenant file, those that are revoked as well."""
     send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 
 
@@ -61,10 +77,19 @@ async def find_causes(
     ``judge_own`` gives the result of the check that looks for answers of others, where the run has it. A cause that a
     limit of the run keeps from being looked for is none: then each violation stays a finding for itself.
     """
-    if (alike := find_alike(results, seen.exchanges, seen.declared)) is not None:
+    declared = {key.name: key.models for key in seen.keys if not key.revoked}
+    if (alike := find_alike(results, seen.exchanges, declared)) is not None:
         return Causes((alike,))
-    if kept is not None:
-        return Causes((kept,))
+    if (permuted := find_permuted(results, seen.exchanges, seen.keys, seen.keys_not_taken)) is not None:
+        others = await _find_others(list(map(permuted.amend, results)), seen, judge_own)
+        return Causes((permuted, *others.found))
+    return Causes((kept,)) if kept is not None else await _find_others(results, seen, judge_own)
+
+
+async def _find_others(
+    results: Sequence[CheckResult], seen: Seen, judge_own: Callable[[], Awaitable[CheckResult | None]]
+) -> Causes:
+    """The causes that are no key's."""
     outage: Outage | None = None
     mixing: Mixing | None = None
     unsteady: Unsteady | None = None

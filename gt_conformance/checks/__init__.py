@@ -30,6 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
+from gt_conformance.checks._declared import rights_of
 from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
@@ -217,6 +218,7 @@ __all__ = [
     "reaches",
     "renamed_in",
     "requests",
+    "rights_of",
     "row_calls",
     "says_budget",
     "says_no_key",

@@ -145,7 +145,8 @@ class Recalled:
 async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TRIES) -> Recalled:
     """Ask until the answer, whole or streamed, holds the words; one that is no answer ends it at once.
 
-    Raises Blocked where a token limit or a filter cuts each of several answers off: what they would hold is unknown.
+    Raises Blocked where a token limit or a filter cuts each of several answers off, or something masks the words: what
+    they would hold is unknown.
     """
     attempt, cut = 0, tries > 1
     while True:
@@ -155,6 +156,8 @@ async def ask_for(probe: Probe, request: Request, words: str, *, tries: int = TR
         cut = cut and answered and not knows and not _UNFINISHED.isdisjoint(finish_reasons(exchange.response))
         if cut and attempt + 1 == tries and (blocked := _cut_off(probe, exchange)):
             raise blocked
+        if answered and not knows and attempt + 1 == tries and is_masked(said_in(exchange.response), words):
+            raise _masked(probe, said_in(exchange.response))
         if knows or not answered or attempt + 1 == tries:
             return Recalled(exchange, answered, knows, attempt)
         attempt += 1
@@ -305,29 +308,38 @@ async def _explain_no_recall(probe: Probe, ask: _Ask) -> Blocked | None:
         recalled += knows
         if recalled == _RECALL_ENOUGH:
             return None
-    if is_masked(said, fact):
-        alias = probe.model(Modality.CHAT)
-        return Blocked(
-            f"the answers of {alias} have signs in place of what was said: it says {shortened(said, _LONGEST_SAID)!r}",
-            f"Find what masks parts of messages or answers of {alias} (a privacy filter, a gateway), and have it leave "
-            "the key of this run alone.",
-            cause=f"ability {alias} masked",
-        )
+    if _HIDDEN.search(said) or is_masked(said, fact):
+        return _masked(probe, said)
     return lacks(probe, Ability.RECALL, said, asked=QUESTION)
 
 
 def is_masked(said: str, fact: str) -> bool:
-    """Whether a text holds the fact with one sign, again and again, in place of some of its characters."""
-    forms = ("".join(f"(?:{re.escape(letter)}|{re.escape(sign)})" for letter in fact) for sign in _SIGNS)
-    found = (re.search(form, said, re.IGNORECASE) for form in forms)
-    return any(one is not None and 1 < _count_signs(one[0], fact) <= len(fact) // 2 for one in found)
+    """Whether a text has signs, or a word in brackets (``[REDACTED]``), in place of parts of the fact."""
+    words = (_BOLD.sub(r"\1", word.strip(_AROUND)) for word in _BRACKETED.sub("#", said).split())
+    return any(_fits(_SIGNS.split(word), fact) for word in words)
 
 
-def _count_signs(found: str, fact: str) -> int:
-    return sum(here.lower() != there.lower() for here, there in zip(found, fact, strict=True))
+def _fits(kept: Sequence[str], fact: str) -> bool:
+    """Whether these parts are what is kept of the fact, with something else in between."""
+    is_enough = len(kept) > 1 and sum(map(len, kept)) >= len(fact) // 3
+    return is_enough and re.fullmatch(".+".join(map(re.escape, kept)), fact, re.IGNORECASE) is not None
 
 
-_SIGNS = "#*_x?\u2022\u2588"
+def _masked(probe: Probe, said: str) -> Blocked:
+    alias = probe.model(Modality.CHAT)
+    return Blocked(
+        f"the answers of {alias} have signs in place of what was said: it says {shortened(said, _LONGEST_SAID)!r}",
+        f"Find what masks parts of messages or answers of {alias} (a privacy filter, a gateway), and have it leave "
+        "the key of this run alone.",
+        cause=f"ability {alias} masked",
+    )
+
+
+_BRACKETED = re.compile(r"[\[<({]+[A-Z][A-Z0-9_ ]+[\])>}]+")
+_SIGNS = re.compile(r"[#*\u2022\u2588]+|[xX_?]{2,}")
+_HIDDEN = re.compile(r"(?!\[INST\])[\[<({]+[A-Z][A-Z0-9_ ]+[\])>}]+|[#*\u2022\u2588]{8,}")
+_BOLD = re.compile(r"\*\*(.+)\*\*")
+_AROUND = ".,;:!?\"'`()"
 
 
 async def _of_all_chats(probe: Probe) -> Blocked | None:

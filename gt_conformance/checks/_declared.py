@@ -28,6 +28,11 @@ _AFTER_ROTATION = ": its rotation may have lost it, which is to keep what the ke
 _OPENS = "POST /v1/conversations"
 
 
+def rights_of(key: str) -> str:
+    """The cause of the finding that what is declared of the key is not so."""
+    return f"rights {key}"
+
+
 def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str, exchange: Exchange | None = None) -> None:
     """Record that what is declared of the key is not so: one finding for each key, whatever shows it.
 
@@ -38,7 +43,7 @@ def blame_declaration(probe: Probe, key: Credential, found: str, remedy: str, ex
         Blocker(
             found,
             remedy,
-            cause=f"rights {key.name}",
+            cause=rights_of(key.name),
             remedy_of_all=f"Check the secret of the key {key.name}, or correct what {source} declares of it.",
             exchange=exchange.ref if exchange is not None else "",
         )
@@ -131,8 +136,7 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
         return
     declared = [other for other in unrelated_keys(probe, key) if other.holds_conversations]
     opens = await _first_opener(probe, declared)
-    others = [] if opens is not None else [other for other in declared if not await _is_listed_another(probe, other)]
-    if opens is None and others:  # then it is no key's trouble
+    if opens is None and declared:  # then it is no trouble of this key alone
         return
     if key.may_use(probe.model(Modality.CHAT)) is False:
         found = f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}"
@@ -141,10 +145,6 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
         found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
         found += f"{opens.name}, and gives {key.name} {_described(response)}"
         remedy = f"Check the secret of the key {key.name}, or correct its purpose in the tenant file."
-    elif declared and opens is None:
-        found = f"the key {key.name} opens no conversation ({_described(response)}), and the other keys that are "
-        found += "declared to open them are listed other names than declared: secrets may be in each other's place"
-        remedy = f"Check the secrets of the keys {' and '.join(one.name for one in (key, *declared))}."
     else:
         return
     probe.usable = False
@@ -156,12 +156,6 @@ def _shows_a_right(probe: Probe, key: Credential, other: Credential, response: R
     """Whether it is the key that is refused: what is merely not found may be the name, where the other has another."""
     refused = response is not None and response.status in KEY_REFUSED
     return refused or model_for(probe, key) == model_for(probe, other)
-
-
-async def _is_listed_another(probe: Probe, key: Credential) -> bool:
-    """Whether the key is listed names, and not the one with which it opens conversations: it may be another key."""
-    names = names_in(await _answer(probe, requests.get(probe.tenant, Route.MODELS.path, key.name)))
-    return bool(names) and model_for(probe, key) not in names
 
 
 async def _first_opener(probe: Probe, keys: Iterable[Credential]) -> Credential | None:
@@ -376,7 +370,7 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
     lacking = [other for other in unrelated_keys(probe, key) if other.may(route) is False]
     answers = {other.name: await _answer(probe, replace(request, key=other.name)) for other in lacking}
     if any(answer is not None and answer.succeeded for answer in answers.values()):
-        return await _shown_by_number(probe, route, request)
+        return ""
     alike = [other.name for other in lacking if _is_refused(answers[other.name]) and other.purpose is key.purpose]
     if alike and not key.inherits:
         return f"and closed to the key {alike[0]}"
@@ -385,24 +379,6 @@ async def _shown_to_be_kept(probe: Probe, route: Route, key: Credential, request
         if other.may(route) and named and _is_refused(await _answer(probe, replace(request, key=other.name))):
             return f"and closed to the key {other.name}, of which it is declared"
     return ""
-
-
-async def _shown_by_number(probe: Probe, route: Route, request: Request) -> str:
-    """The same where several keys are let in beyond what is declared: as many are refused what is declared of them.
-
-    So it is where secrets are in each other's place. A tenant that keeps no scopes lets in more keys than have them.
-    """
-    beyond, kept = [], []
-    for other in probe.tenant.live_credentials:
-        may = other.may(route) and probe.tenant.may_use(other, route.modality) if route.modality else other.may(route)
-        answer = await _answer(probe, replace(request, key=other.name))
-        if may is False and answer is not None and answer.succeeded:
-            beyond.append(other.name)
-        if may is True and _is_refused(answer):
-            kept.append(other.name)
-    if not kept or len(kept) != len(beyond):
-        return ""
-    return f"as it is to {len(beyond) - 1} more, and closed to {' and '.join(kept)}, of which it is declared"
 
 
 async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:

@@ -305,12 +305,12 @@ async def is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[
     beyond what is declared may be what was meant.
     """
     tried = [route for route in (Route.CHAT, Route.EMBEDDINGS) if key.may(route)]
+    exchange: Exchange | None = None
     for route in tried:
-        request = requests.valid(probe.tenant, route, key.name, probe.run_id, model=name)
-        response = (await probe.send(request)).response
-        if response is None or response.status not in _REFUSED_NAME:
+        exchange = await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id, model=name))
+        if exchange.response is None or exchange.response.status not in _REFUSED_NAME:
             return False
-    if not tried:
+    if exchange is None:
         return False
     source, near = probe.tenant.source, nearest_name(name, listed)
     suggestion = f"Did you mean {near}? " if near else ""
@@ -320,7 +320,7 @@ async def is_unknown(probe: Probe, key: Credential, name: str, listed: Sequence[
     if name in await listed_to_others(probe) or (listed and not near):
         blame_declaration(probe, key, found, remedy)
     else:
-        probe.block(found, remedy, cause=f"name {name}")
+        probe.block(found, remedy, cause=f"name {name}", exchange=exchange)
     return True
 
 

@@ -407,8 +407,8 @@ class Runner:
             vanished = {finding for result in results for finding in closing.vanish(result)}
             self._held = {call: closing.amend(result, vanished, blocker) for call, result in self._held.items()}
             self._footing = {call: closing.amend(result, vanished, blocker) for call, result in self._footing.items()}
-        declared = {key.name: key.models for key in self.tenant.credentials.values() if not key.revoked}
-        seen = Seen(self._run_id, self._by_ref, self._seen, self._preflight.not_taken, declared, self._send_again)
+        keys = tuple(self.tenant.credentials.values())
+        seen = Seen(self._run_id, self._by_ref, self._seen, self._preflight.not_taken, keys, self._send_again)
         results = [*self._held.values(), *self._footing.values()]
         self._causes = await find_causes(results, seen, self._judge_own, kept)
         self._footing = {call: self._causes.amend(result) for call, result in self._footing.items()}

@@ -287,6 +287,11 @@ def _mark_up(_: Request, choice: Choice) -> None:
         say(choice, f"<p>{text}</p>", choice["finish_reason"])
 
 
+def _mask_digits(request: Request, choice: Choice) -> None:
+    if choice["message"].get("content") and not _wants_json(request):
+        say(choice, re.sub(r"\d", "#", choice["message"]["content"]), choice["finish_reason"])
+
+
 VARIANTS = (
     variant(
         "model-signs-answers",
@@ -477,6 +482,13 @@ VARIANTS = (
         permitted_by="GT API reference: prompt guardrail modules apply on the server",
         lacks="content filter",
         alters="finish",
+    ),
+    variant(
+        "model-digits-masked",
+        "A privacy filter behind the model writes a sign in place of each digit that it says.",
+        change_answers(is_any, _mask_digits),
+        permitted_by="GT API reference: prompt guardrail modules apply on the server",
+        lacks="signs in place of what was said",
     ),
     variant(
         "model-cuts-words",

@@ -1,0 +1,209 @@
+"""Secrets in each other's places show in what the keys may do: each does what is declared of another one.
+
+Each check meets that in its own way: rights that a key lacks, rights that it should not have, lists of other names.
+Where a tenant gives keys too much, or too little, there is no key for what is declared of some: only where what is
+declared of each is what another one may do, is it the tenant file that is wrong.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gt_conformance.causes._alike import (
+    KEPT_OUT,
+    OF_RIGHTS,
+    conversation_of,
+    is_presented,
+    is_wrong,
+    listed_in,
+    model_of,
+)
+from gt_conformance.checks import CheckResult, Violation, lets_in, rights_of
+from gt_conformance.errors import Blocker
+from gt_conformance.exchange import Exchange, Request
+from gt_conformance.tenant import OTHER_TENANT, Credential
+from gt_conformance.vocabulary import Actor, Purpose, Route
+
+_CONVERSATIONS = "/conversations"
+_VERSIONED = "/v1/"
+
+_Asked = tuple[str, str]
+"""A route without the version, and the name or the dataset that is asked for there."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a key may do: where it was let in, where others are and it is not, and which names it is listed."""
+
+    let_in: frozenset[_Asked]
+    kept_out: frozenset[_Asked]
+    names: frozenset[str] | None
+    is_dead: bool
+    """Whether it is let in nowhere, and not because of what it asks for."""
+
+    def fits(self, declared: Credential | None) -> bool:
+        """Whether that is what is declared of a key, as far as both are known; None is declared of a dead one."""
+        if declared is None or self.is_dead:
+            return declared is None and self.is_dead
+        return (
+            (self.names is None or declared.models is None or self.names == declared.models)
+            and all(_may(declared, *asked) is not False for asked in self.let_in)
+            and all(_may(declared, *asked) is not True for asked in self.kept_out)
+        )
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """The keys whose secrets are in each other's places, each with the key as which it is declared."""
+
+    places: Mapping[str, str]
+    blocker: Blocker
+    exchanges: Mapping[str, Exchange]
+    explained: frozenset[str] = frozenset()
+    """The findings that are this one."""
+
+    def amend(self, result: CheckResult) -> CheckResult:
+        """The result, blocked by this where it is about what one of these keys may do."""
+        violations = tuple(item for item in result.violations if not self.explains(item))
+        explained = [self.blocker] if violations != result.violations else []
+        blockers = (*explained, *(self._amend(item, result) for item in result.blockers))
+        return result.amended(violations, tuple(dict.fromkeys(blockers)))
+
+    def explains(self, violation: Violation) -> bool:
+        """Whether it is about what a key may do, and shown by one of these keys."""
+        if not self._is_sent_by_them(violation.exchange or ""):
+            return False
+        return violation.finding.startswith(OF_RIGHTS) or is_wrong(self.exchanges[violation.exchange or ""])
+
+    def is_of_them(self, blocker: Blocker, result: CheckResult) -> bool:
+        """Whether it is the operator's, and about one of these keys."""
+        is_theirs = result.call.credential in self.places or self._is_sent_by_them(blocker.exchange)
+        is_theirs = is_theirs or blocker.cause in map(rights_of, self.places)
+        return is_theirs and blocker.acts is Actor.SETUP and not blocker.because
+
+    def _is_sent_by_them(self, ref: str) -> bool:
+        return ref in self.exchanges and self.exchanges[ref].request.key in self.places
+
+    def _amend(self, item: Blocker, result: CheckResult) -> Blocker:
+        if item.because in self.explained:
+            return replace(item, because=self.blocker.finding)
+        return self.blocker if self.is_of_them(item, result) else item
+
+
+def find_permuted(
+    results: Sequence[CheckResult],
+    exchanges: Mapping[str, Exchange],
+    keys: Sequence[Credential],
+    not_taken: Mapping[str, Exchange],
+) -> Permuted | None:
+    """Whose secrets are in each other's places; None where what the keys may do is not so declared of others.
+
+    ``keys`` are all keys of the tenant file, the revoked ones as well; ``not_taken`` are the findings about those that
+    did not work, each with its proof.
+    """
+    if not any(result.violations or result.blockers for result in results):
+        return None
+    declared: dict[str, Credential | None] = {key.name: None if key.revoked else key for key in keys}
+    declared |= dict.fromkeys([OTHER_TENANT, *(key.retired_name for key in keys)])
+    shown = _shown_by(exchanges.values(), declared, {one.request.key for one in not_taken.values()})
+    for key in keys:
+        if key.retired_name in shown and _goes_on(shown, key):
+            shown.pop(key.retired_name)
+    places = _match(shown, {key: declared[key] for key in shown})
+    if not places:
+        return None
+    owns = ", ".join(f"{key} what is declared of {other}" for key, other in sorted(places.items()))
+    blocker = Blocker(
+        f"the secrets of the keys {', '.join(sorted(places))} seem to be in each other's places: may do {owns}",
+        "Check which secret belongs to which of these keys, and put each in its place. If each is right, have the "
+        "tenant give each of them its own rights.",
+        cause="secrets permuted",
+    )
+    found = Permuted(places, blocker, exchanges)
+    explained = {item.finding for result in results for item in result.violations if found.explains(item)}
+    explained |= {item.finding for result in results for item in result.blockers if found.is_of_them(item, result)}
+    explained |= {finding for finding, one in not_taken.items() if one.request.key in places}
+    return replace(found, explained=frozenset(explained)) if explained else None
+
+
+def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
+    """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault."""
+    return key.name in shown and shown[key.name].fits(key) and shown[key.retired_name].fits(key)
+
+
+def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
+    """Which keys do what is declared of which others; empty where there is no key for what is declared of some.
+
+    A key that was asked for little may do so and yet do what is declared of itself: most of them must not.
+    """
+    fitting = {key: [other for other in declared if shown[key].fits(declared[other])] for key in declared}
+    own = {key for key, others in fitting.items() if key in others}
+    taken: dict[str, str] = {}
+
+    def place(key: str, tried: set[str]) -> bool:
+        for other in sorted(fitting[key], key=lambda one: (one != key, one in own)):
+            if other not in tried:
+                tried.add(other)
+                if other not in taken or place(taken[other], tried):
+                    taken[other] = key
+                    return True
+        return False
+
+    if not all(place(key, set()) for key in sorted(declared, key=lambda key: key not in own)):
+        return {}
+    moved = {key: other for other, key in taken.items() if key != other}
+    return moved if len(moved.keys() - own) > len(moved) / 2 else {}
+
+
+def _shown_by(
+    exchanges: Iterable[Exchange], declared: Mapping[str, Credential | None], not_taken: Collection[str | None]
+) -> dict[str, _Shown]:
+    """What each of the keys shows that it may do; a key that shows nothing is left out."""
+    found: dict[_Asked, dict[str, bool]] = defaultdict(dict)
+    names: dict[str, frozenset[str]] = {}
+    taken: dict[str, bool] = {}
+    for one in exchanges:
+        key, asked = one.request.key or "", _asked(one.request)
+        if key not in declared or one.response is None or not is_presented(one.request):
+            continue
+        taken[key] = taken.get(key, False) or lets_in(one.response)
+        if (listed := listed_in(one)) is not None:
+            names.setdefault(key, listed)
+        if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
+            found[asked][key] = found[asked].get(key, False) or lets_in(one.response)
+    tells = {asked: by for asked, by in found.items() if any(by.values())}  # else the route is closed to everybody
+    return {
+        key: _Shown(
+            frozenset(asked for asked, by in tells.items() if by.get(key) is True),
+            frozenset(asked for asked, by in tells.items() if by.get(key) is False),
+            names.get(key),
+            not taken[key] and (declared[key] is None or key in not_taken),
+        )
+        for key in declared
+        if key in taken
+    }
+
+
+def _asked(request: Request) -> _Asked | None:
+    """What of it the rights of its key alone decide about; None where something else may."""
+    if _VERSIONED not in request.path or conversation_of(request) or request.method != "POST":
+        return None
+    path = request.path.rpartition("/v1")[2]
+    route = Route.at(f"/v1{path}")
+    if route is Route.DATASET_FILES:
+        return Route.DATASET_FILES.value, path.split("/")[2]
+    if path == _CONVERSATIONS or (route is not None and route.modality is not None):
+        return path if route is None else route.value, model_of(request)
+    return None
+
+
+def _may(key: Credential, where: str, target: str) -> bool | None:
+    """Whether the key is declared to be let in there; None where that is not known."""
+    if where == Route.DATASET_FILES.value:
+        both = (key.may(Route.DATASET_FILES), key.may_write(target))
+    elif where == _CONVERSATIONS:  # inference keys may open conversations
+        opens = {Purpose.CONVERSATION: True, Purpose.UPLOAD: False}.get(key.purpose) if key.purpose else None
+        both = (opens, key.may_use(target))
+    else:
+        both = (key.may(Route(where)), key.may_use(target))
+    return False if False in both else None if None in both else True
