@@ -411,14 +411,24 @@ def _answer_text(turns: Sequence[Turn], asked: str) -> str:
             return wanted
         value = recall(requests(asked), known)
     if value is not None:
-        return value if any(word in asked.lower() for word in _TERSE) else f"It is {value}."
+        return value if " is " in value or any(word in asked.lower() for word in _TERSE) else f"It is {value}."
     return fallback(asked) or _plain(asked, questions)
 
 
 def _recall_each(questions: str, known: Sequence[Fact]) -> str | None:
-    """What is known to several questions, each said once; None where nothing is."""
-    found = [recall(question, known) for question in sentences(questions)[:_MOST_QUESTIONS]]
-    return " and ".join(dict.fromkeys(value for value in found if value)) or None
+    """What is known to several questions, each said once, and with its name where all have one; None if nothing is."""
+    found: dict[str, str] = {}
+    for question in sentences(questions)[:_MOST_QUESTIONS]:
+        value = recall(question, known)
+        if value:
+            found.setdefault(value, question)
+    named = [_NAMED_IN.search(question) for question in found.values()]
+    if len(found) > 1 and all(named):
+        return ", ".join(f"{name[0]} is {value}" for name, value in zip(named, found, strict=True) if name)
+    return " and ".join(found) or None
+
+
+_NAMED_IN = re.compile(r"the name of the \w+")
 
 
 def _plain(asked: str, questions: str) -> str:

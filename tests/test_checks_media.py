@@ -137,6 +137,14 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
         "a data: url of an image holds it as base64; found image 0 does not",
     ),
     "generates: a script as an address": (DRAWS, images({"url": "javascript:alert(1)"}), "image 0 is neither"),
+    **{
+        f"generates: an address on {host}": (
+            DRAWS,
+            images({"url": f"http://{host}/generated-images/1.png"}),
+            f"http://{host}/generated-images/1.png, which is on the machine of whoever asks for it",
+        )
+        for host in ("localhost:8080", "127.0.0.1:8080", "[::1]")
+    },
 }
 
 
@@ -193,7 +201,7 @@ AUDIO = {
 def test_known_audio_is_taken(data: bytes) -> None:
     """Bytes that begin as a known audio format does conform without a remark, however few or many they are."""
     for given in (data, data + bytes(99)):
-        result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(given)))
+        result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(given, "audio/wav" if data == WAV else "audio/mpeg")))
         assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
 
 
@@ -220,6 +228,17 @@ TYPES = [
 def test_types_of_audio_are_taken(kind: str) -> None:
     """An audio type, or plain bytes, is a type of audio."""
     assert judged(SPEAKS, to(ROUTE[SPEAKS], sound(WAV, kind))).outcome is Outcome.CONFORMS
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_named"),
+    {"audio/mpeg": False, "audio/ogg": False, "audio/x-wav": True, "audio/vnd.wave": True, "audio/pcm": True}.items(),
+)
+def test_a_wave_file_that_is_named_otherwise_is_advised(kind: str, *, is_named: bool) -> None:
+    """Servers fall back on WAVE, and clients that go by the type do not play it as MP3."""
+    result = judged(SPEAKS, to(ROUTE[SPEAKS], sound(WAV, kind)))
+    advice = [] if is_named else [f"speech should be what its content type says; {kind} is a WAVE file"]
+    assert (result.outcome, [one.text for one in result.advisories]) == (Outcome.CONFORMS, advice)
 
 
 @pytest.mark.parametrize("kind", ["audio/pcm", "audio/L16;rate=24000", "audio/basic", "audio/x-pcm"])

@@ -170,12 +170,33 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
     )
     sender = FakeSender()
     judged(UNPUBLISHED, tenant=tenant, sender=sender)
-    narrowest = {Route.CHAT: "chat", Route.EMBEDDINGS: "embeds"}
+    narrowest, longer = {Route.CHAT: "chat", Route.EMBEDDINGS: "embeds"}, f"{ALIAS}:gt-conformance"
     assert tried(sender) == {
         (path, narrowest.get(route, "wide"), name)
         for route in INFERENCE_ROUTES
-        for path, name in ((route.path, RAW_NAME), (unversioned(route), RAW_NAME), (route.path, OTHER_RAW))
-    } | {(Route.CHAT.path, "chat", f"{ALIAS}:gt-conformance")}
+        for path, name in (
+            (route.path, RAW_NAME),
+            (unversioned(route), RAW_NAME if route is Route.CHAT else longer),
+            (route.path, OTHER_RAW),
+        )
+    } | {(Route.CHAT.path, "chat", longer)}
+
+
+@pytest.mark.parametrize(
+    "route", [one for one in INFERENCE_ROUTES if one is not Route.CHAT], ids=lambda route: route.value
+)
+def test_a_route_that_takes_an_unknown_name_for_its_default_violates(route: Route) -> None:
+    """One finding, at both addresses, which says that any name is taken: internal ones are refused there."""
+
+    def defaulting(request: Request) -> Response | None:
+        is_there = request.path.endswith(unversioned(route)) and request.key is not None
+        return answer(COMPLETION) if is_there and asked_name(request) not in {ALIAS, RAW_NAME, OTHER_RAW} else None
+
+    result = judged(UNPUBLISHED, defaulting, STRANGERS, tenant=HIDDEN)
+    assert [violation.expected for violation in result.violations] == [
+        f"the name {ALIAS}:gt-conformance on POST {path} is refused" for path in (unversioned(route), route.path)
+    ]
+    assert all("it takes any name at all" in (violation.remedy or "") for violation in result.violations)
 
 
 def test_a_name_of_another_key_is_tried_on_each_route_by_each_routes_own_key() -> None:

@@ -96,6 +96,15 @@ async def upload_file(
     return await probe.shared(("file", key.name, route, kind, plainly), make)
 
 
+async def upload_beside(probe: Probe, other: Credential) -> Exchange:
+    """A small text of another key, a linked upload key, into the conversation of the check's key."""
+    conversation = await open_conversation(probe, probe.credential)
+    path = upload_path(probe.tenant, Route.CONVERSATION_FILES)
+    return await probe.send(
+        requests.upload(probe.tenant, path, other.name, probe.run_id, conversation_id=conversation.id)
+    )
+
+
 async def until_known(ask: Callable[[int], Awaitable[Exchange]]) -> list[Exchange]:
     """What a new conversation answers, asked again for some seconds while it is not found.
 

@@ -38,6 +38,7 @@ from gt_conformance.checks._surfaces import (
     at_address,
 )
 from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES
+from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential
@@ -47,6 +48,19 @@ _KEPT = "kept in its conversation"
 _KEPT_TOO = "kept of a streamed chat"
 PLANTED = "what another key says in it"
 PLANTED_QUESTION = "What is the name of the tailor that I gave you?"
+SECOND_QUESTION = "What is the name of the pilot that I gave you?"
+SAID_QUESTION = "What is the name of the cooper?"
+"""The user does not know: the system message of one chat says it, and the model's answer to that chat."""
+EVERY_IN_ASCII = (
+    f"{SECOND_QUESTION} {SAID_QUESTION} What is the name of the weaver that I gave you? "
+    "What is the name of the baker that I gave you?"
+)
+EVERY_QUESTION = f"{EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
+"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another.
+
+A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
+"""
+BESIDES: dict[str, Any] = {"user": "gt-conformance", "temperature": 0.2, "tools": [TOOL]}
 _STRANGERS = 2
 
 
@@ -174,8 +188,20 @@ def chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False)
     return plain_chat(probe, text, conversation=conversation, fields={"stream": True} if stream else None)
 
 
+def as_clients_ask(probe: Probe, conversation: str | None = None, question: str = EVERY_QUESTION) -> Request:
+    """A question with what clients send besides: a system message, a tool, a user, a temperature."""
+    system = f"You answer in a few words. The name of the cooper is {said_by_model(probe)}."
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    return plain_chat(probe, messages, conversation=conversation, fields=BESIDES)
+
+
+def said_by_model(probe: Probe) -> str:
+    """What no message of the conversation's user says, and the model is asked for there."""
+    return fact_of(probe, "said by the model")
+
+
 async def ask_last(probe: Probe, talk: Talk, conversation: str) -> Recalled | None:
-    """The first fact, and what other keys tried to say there, asked of the conversation once these have tried.
+    """The first fact, what the model said, and what other keys tried to say, asked of the conversation after all that.
 
     Once a run, in a stream by the un-versioned address; None where nobody could try.
     """
@@ -188,7 +214,8 @@ async def ask_last(probe: Probe, talk: Talk, conversation: str) -> Recalled | No
             await probe.send_all([one.request for one in tries])
         except Blocked:
             return None, ()
-        asked = chat_in(probe, conversation, f"{QUESTION} {PLANTED_QUESTION}", stream=True)
+        await probe.send(as_clients_ask(probe, conversation))
+        asked = chat_in(probe, conversation, f"{QUESTION} {SAID_QUESTION} {PLANTED_QUESTION}", stream=True)
         last = await ask_for(probe, at_address(asked, probe.tenant, Address.UNVERSIONED), talk.facts[0], tries=1)
         return last, [last.exchange]
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from gt_conformance import schema
 from gt_conformance.checks._capability import (
@@ -32,6 +33,7 @@ from gt_conformance.checks._completion import (
     PASS_ON_WHOLE,
     Stream,
     block_unfinished,
+    bodies_in,
     chat_request,
     choices_in,
     delta_in,
@@ -45,9 +47,10 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._probe import Probe
+from gt_conformance.checks._surfaces import Address, at_address
 from gt_conformance.checks._wording import describe_error
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request, parse_json, shortened
+from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity
 
@@ -150,14 +153,19 @@ async def tools(probe: Probe) -> None:
     calls that the model writes wrong: arguments that do not parse, or a tool that was not offered.
     """
     named = _whole_request(probe, _NAMED, _SEVERAL)
-    await probe.send_all([_whole_request(probe, "auto"), named])  # neither waits for the other
+    elsewhere = at_address(named, probe.tenant, Address.UNVERSIONED)
+    await probe.send_all([_whole_request(probe, "auto"), elsewhere])  # neither waits for the other
     exchange = await ask_again(probe, _whole_request(probe, "auto"))
     called = _read_whole(probe, exchange, "a chat with tools and tool_choice auto completes")
     called = await _sound(probe, called, _whole_again(probe, "auto"), _streamed_instead(probe))
     await _answer(probe, called)
-    forced = await ask_again(probe, named)
+    there = await ask_again(probe, elsewhere)
+    is_called_there = _has_calls(there.response)
+    forced = there if is_called_there else await ask_again(probe, named)
     ordered = Called(forced)
-    if forced.response is None or not forced.response.succeeded:
+    if is_called_there:
+        ordered = await _read_unversioned(probe, forced, called)
+    elif forced.response is None or not forced.response.succeeded:
         probe.advise("tool_choice that names the function is not accepted", forced)
     else:
         ordered = _read_whole(probe, forced, "a chat with a named tool_choice completes")
@@ -174,6 +182,33 @@ async def tools(probe: Probe) -> None:
         await _expect_each_tool(probe, forced)
     if not called.calls:
         await _answer(probe, ordered)
+
+
+async def _read_unversioned(probe: Probe, exchange: Exchange, called: "Called") -> "Called":
+    """The calls that came by the un-versioned address, where clients chat, if the tool is called.
+
+    What is wrong with them there alone, whenever it is asked for, is that address's: the same model calls right at the
+    versioned one.
+    """
+    if _tried(probe, lambda trial: _read_whole(trial, exchange)) is None:
+        joined = Parameters(route=Route.CHAT, base_path=urlsplit(probe.tenant.base_url).path)
+        await probe.require("base_url.joins", parameters=joined, conforming=True)
+    expected = "a chat with a named tool_choice completes by the un-versioned address"
+    ordered = _read_whole(probe, exchange, expected)
+
+    async def again(number: int) -> Called | None:
+        one = await ask_again(probe, exchange.request, first=number * TRIES)
+        return _tried(probe, lambda trial: _read_whole(trial, one))
+
+    at_versioned = _whole_again(probe, _NAMED, _SEVERAL) if called.is_sound else _streamed_instead(probe)
+    return await _sound(probe, ordered, again, at_versioned)
+
+
+def _has_calls(response: Response | None) -> bool:
+    """Whether it is an answer in one piece in which something is called, sound or not."""
+    bodies = bodies_in(response) if response is not None and response.succeeded else ()
+    messages = (choice.get("message") for body in bodies for choice in choices_in(body))
+    return any(isinstance(message, dict) and message.get("tool_calls") for message in messages)
 
 
 async def _expect_each_tool(probe: Probe, named: Exchange) -> None:
@@ -341,7 +376,9 @@ async def _sound(probe: Probe, called: Called, again: _Ask, elsewhere: _Ask) -> 
         elif called.spoilt is not None:
             probe.fail(*flaw, called.exchange, remedy=_LETTERS_IN_CALLS, cause=LETTERS_OF_CALLS)
         else:
-            probe.fail(*flaw, called.exchange, remedy=remedy)
+            path = called.exchange.request.path
+            where = "" if path.endswith(Route.CHAT.path) else f", at {path} alone"
+            probe.fail(flaw[0], f"{flaw[1]}{where}", called.exchange, remedy=remedy)
         raise StopCheck
     if called.spoilt is not None:  # the model writes texts with such letters: what it writes here is as good
         await probe.require_like("chat.roles", conforming=True)
@@ -602,6 +639,9 @@ def join_turn(stream: Stream) -> Turn:
         if pieces and finished:
             turn.deviations.append("a tool call follows the finish_reason of its choice")
         finished = finished or bool(choice.get("finish_reason"))
+    if sorted(turn.calls) != list(range(len(turn.calls))):
+        found = ", ".join(map(str, turn.calls))
+        turn.deviations.append(f"tool calls should be numbered from 0 on, as places of a list: {found}")
     return turn
 
 

@@ -1,6 +1,5 @@
 """Conversations: opened, and carried on in plain and streamed chats."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from gt_conformance.checks import _requests as requests
@@ -51,7 +50,22 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
-from gt_conformance.checks._talk import Talk, all_said, ask_last, chat_in, expect_told, hold_talk, in_stored_letters
+from gt_conformance.checks._talk import (
+    BESIDES,
+    EVERY_IN_ASCII,
+    EVERY_QUESTION,
+    SAID_QUESTION,
+    SECOND_QUESTION,
+    Talk,
+    all_said,
+    as_clients_ask,
+    ask_last,
+    chat_in,
+    expect_told,
+    hold_talk,
+    in_stored_letters,
+    said_by_model,
+)
 from gt_conformance.checks._wording import (
     HEADER_LOST,
     KEEP_HEADER,
@@ -60,7 +74,6 @@ from gt_conformance.checks._wording import (
     is_header_lost,
 )
 from gt_conformance.checks._words import spoilt_in
-from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.together import both, together
@@ -68,16 +81,7 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, RemarkKind, Ro
 
 _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
-_SECOND_QUESTION = "What is the name of the pilot that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
-_EVERY_IN_ASCII = (
-    f"{_SECOND_QUESTION} What is the name of the weaver that I gave you? What is the name of the baker that I gave you?"
-)
-_EVERY_QUESTION = f"{_EVERY_IN_ASCII} (好的, 👩🏽‍🚀)"
-"""Asked in the conversation, without it, and behind earlier messages: the answer of one must not be that of another.
-
-A conversation is stored: a database may keep three bytes of a letter, and fail at one of four.
-"""
 LETTERS_STORED = "conversation:letters"
 _STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
 _OK = "Reply with the word ok."
@@ -142,7 +146,43 @@ async def continuity(probe: Probe) -> None:
         await _expect_answered_elsewhere(probe, elsewhere.exchange)
     if elsewhere is not None and elsewhere.knows and not probe.violations:
         await _expect_streamed_elsewhere(probe, talk, conversation)
+    if not probe.violations:
+        await _expect_answers_stored(probe, talk, conversation)
     _expect_own_id(probe)
+
+
+async def _expect_answers_stored(probe: Probe, talk: Talk, conversation: str) -> None:
+    """What the model said in the conversation goes on with it: a word that it had from a system message alone.
+
+    The last chat knows the code word, which was told before. Where it does not know that word, it is asked for alone;
+    and where no answer has it, in the same messages without the conversation, which the model must understand.
+    """
+    fact, last = said_by_model(probe), await ask_last(probe, talk, conversation)
+    before = await probe.send(as_clients_ask(probe, conversation))
+    said = said_in(before.response)
+    if (
+        last is None
+        or not last.knows
+        or not names_fact(said, fact)
+        or names_fact(said_in(last.exchange.response), fact)
+    ):
+        return
+    asked = await ask_for(probe, chat_in(probe, conversation, SAID_QUESTION), fact)
+    if asked.knows or not asked.answered:
+        return
+    messages = [("user", EVERY_QUESTION), ("assistant", said), ("user", SAID_QUESTION)]
+    alone = plain_chat(probe, [{"role": role, "content": content} for role, content in messages])
+    if (await ask_for(probe, alone, fact)).knows:
+        probe.fail(
+            f"a later chat knows what the model said in an earlier answer of the conversation ({fact})",
+            f"{TRIES} answers without it, though they know what the user wrote",
+            asked.exchange,
+            remedy=_STORE_ANSWERS,
+            cause="conversation:answers",
+        )
+
+
+_STORE_ANSWERS = "Have the tenant store what the model answers as well: each answer is a turn of the conversation."
 
 
 def _expect_own_id(probe: Probe) -> None:
@@ -320,17 +360,17 @@ async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:
 
     First as it is asked without the conversation, since a cache may not look at the header.
     """
-    asked = _as_clients_ask(probe, conversation)
+    asked = as_clients_ask(probe, conversation)
     exchange = await probe.send(asked)
     if exchange.response is not None and not exchange.response.succeeded:
-        in_ascii = _as_clients_ask(probe, conversation, _EVERY_IN_ASCII)
+        in_ascii = as_clients_ask(probe, conversation, EVERY_IN_ASCII)
         if await _expect_letters_stored(probe, exchange, in_ascii):
             asked = in_ascii
         elif exchange.response.refused:
-            asked = plain_chat(probe, _EVERY_IN_ASCII, conversation=conversation)
+            asked = plain_chat(probe, EVERY_IN_ASCII, conversation=conversation)
     plain = await ask_for(probe, asked, fact, tries=1)
     if plain.answered and not plain.knows:  # several questions at once may be too much for the model
-        plain = await ask_for(probe, chat_in(probe, conversation, _SECOND_QUESTION), fact)
+        plain = await ask_for(probe, chat_in(probe, conversation, SECOND_QUESTION), fact)
         if plain.knows:
             await _expect_recall_as_asked(probe, conversation, fact)
     return plain
@@ -341,7 +381,7 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
 
     Letters that are not taken outside of a conversation either are the finding of another check.
     """
-    there, outside = await probe.send_all([in_ascii, _as_clients_ask(probe)])
+    there, outside = await probe.send_all([in_ascii, as_clients_ask(probe)])
     taken = [one.response is not None and one.response.succeeded for one in (there, outside)]
     if all(taken) and exchange.response is not None:
         probe.fail(
@@ -363,8 +403,8 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> N
     """
     if not (found := spoilt_in(said_in(exchange.response))):
         return
-    told = f"The name of the pilot is {in_stored_letters(fact)}. {_SECOND_QUESTION}"
-    outside = await ask_again(probe, _as_clients_ask(probe, question=told))
+    told = f"The name of the pilot is {in_stored_letters(fact)}. {SECOND_QUESTION}"
+    outside = await ask_again(probe, as_clients_ask(probe, question=told))
     if spoilt_in(said := said_in(outside.response)):
         expect_unspoilt(probe, outside, said)
     elif names_fact(said, fact):
@@ -380,7 +420,7 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> N
 async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
     """Record what clients send besides, where a chat in the conversation is refused for that alone."""
     conversation = dict(exchange.request.headers)[CONVERSATION_HEADER]
-    plain = await ask_again(probe, chat_in(probe, conversation, _SECOND_QUESTION))
+    plain = await ask_again(probe, chat_in(probe, conversation, SECOND_QUESTION))
     if is_answered(plain.response):
         probe.fail(
             "a chat of the conversation takes a system message, tools, a user and a temperature, as others do",
@@ -391,18 +431,12 @@ async def _expect_plain_taken(probe: Probe, exchange: Exchange) -> None:
         )
 
 
-def _as_clients_ask(probe: Probe, conversation: str | None = None, question: str = _EVERY_QUESTION) -> Request:
-    """A question with what clients send besides: a system message, a tool, a user, a temperature."""
-    messages = [{"role": "system", "content": _BRIEFLY}, {"role": "user", "content": question}]
-    return plain_chat(probe, messages, conversation=conversation, fields=_BESIDES)
-
-
 async def _expect_of_this_alone(probe: Probe, conversation: str) -> None:
     """The conversation knows nothing that was said in a later one of its key, or in a chat without the header.
 
     Two conversations of one id are the finding of another check.
     """
-    exchange = await probe.send(_as_clients_ask(probe, conversation))
+    exchange = await probe.send(as_clients_ask(probe, conversation))
     said, asked = said_in(exchange.response), [(_SAID_BEFORE, "a chat without the header")]
     if not probe.parameters.keys:
         later = await open_conversation(probe, probe.credential, titled=False)
@@ -418,12 +452,12 @@ async def _expect_recall_as_asked(probe: Probe, conversation: str, fact: str) ->
 
     Where each of several does not, the tenant takes them out of their conversation.
     """
-    asked = _as_clients_ask(probe, conversation, _SECOND_QUESTION)
+    asked = as_clients_ask(probe, conversation, SECOND_QUESTION)
     found = await ask_for(probe, asked, fact)
     if not found.answered or found.knows:
         return
-    told = f"The name of the pilot is {fact}. {_SECOND_QUESTION}"
-    if (await ask_for(probe, _as_clients_ask(probe, question=told), fact)).knows:
+    told = f"The name of the pilot is {fact}. {SECOND_QUESTION}"
+    if (await ask_for(probe, as_clients_ask(probe, question=told), fact)).knows:
         probe.fail(
             f"a later chat with a system message and tools knows what a streamed one said ({fact})",
             f"{TRIES} answers without it, which chats without these know",
@@ -455,10 +489,10 @@ async def _expect_streamed_recall(probe: Probe, streamed: Recalled, fact: str) -
 
 async def _expect_stateless(probe: Probe, talk: Talk) -> None:
     """Without the header nothing is known of a conversation, nor of another chat without it, of the same user too."""
-    request = _as_clients_ask(probe)
+    request = as_clients_ask(probe)
     first, *streamed = await probe.send_all([request, *_as_clients_stream(probe, request)])
     if _is_refused(first):
-        request = plain_chat(probe, _EVERY_IN_ASCII)
+        request = plain_chat(probe, EVERY_IN_ASCII)
         streamed = await probe.send_all(_as_clients_stream(probe, request))
     exchange, choice = await complete(probe, request, "the same question without the header completes")
     of_conversations = (*talk.facts, fact_of(probe, _LATER))
@@ -492,7 +526,7 @@ async def _expect_messages_read(probe: Probe, talk: Talk) -> None:
     for kind, request in _with_earlier_messages(probe).items():
         asked = await ask_for(probe, request, fact)
         if _is_refused(asked.exchange) or (asked.answered and not asked.knows):
-            asked = await ask_for(probe, requests.without_fields(request, _BESIDES), fact)
+            asked = await ask_for(probe, requests.without_fields(request, BESIDES), fact)
         response = asked.exchange.response
         if kind == _PLAIN and response is not None and response.media_type == "text/event-stream":
             expect_completion(probe, asked.exchange, f"{kind} of several messages completes")
@@ -516,19 +550,14 @@ def _with_earlier_messages(probe: Probe) -> dict[str, Request]:
     user, by whom no tenant may remember what was said, and have what else is sent where a conversation is asked.
     """
     told = f"Remember this: the name of the baker is {fact_of(probe, _SAID_BEFORE)}. {_OK}"
-    said = [("user", told), ("assistant", "ok"), ("user", _EVERY_QUESTION)]
+    said = [("user", told), ("assistant", "ok"), ("user", EVERY_QUESTION)]
     messages = [{"role": role, "content": content} for role, content in said]
-    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **_BESIDES})}
-    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=_BESIDES), **asked}
+    asked = {_STREAMED: plain_chat(probe, messages, fields={"stream": True, **BESIDES})}
+    return asked if probe.parameters.keys else {_PLAIN: plain_chat(probe, messages, fields=BESIDES), **asked}
 
 
 def _is_refused(exchange: Exchange) -> bool:
     return exchange.response is not None and exchange.response.refused
-
-
-_USER = {"user": "gt-conformance"}
-_BESIDES: dict[str, Any] = {**_USER, "temperature": 0.2, "tools": [TOOL]}
-_BRIEFLY = "You answer in a few words."
 
 
 _GO_ON = "Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds."

@@ -45,7 +45,8 @@ BASE64 = "base64"
 BASE64_IGNORED = "plain floats: this client gets other vectors, without an error"
 _NUMBERS = "numbers"
 """What a client needs that names no encoding: it reads lists of numbers, which is OpenAI's default."""
-_TOKEN_IDS = [[9906, 1917], [791, 47325]]
+_TOKEN_IDS = [[9906, 1917, 0], [791, 47325]]
+"""As many lists as neither of them has ids, nor both: what takes each id for a text gives another number of vectors."""
 
 
 def profiles(context: Context) -> list[EmbeddingsProfile]:

@@ -8,7 +8,7 @@ from gt_conformance.checks._check import Context, Parameters, check, gt_extensio
 from gt_conformance.checks._declared import is_linked_elsewhere, require_purpose
 from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._resources import open_conversation, upload_file
+from gt_conformance.checks._resources import upload_beside, upload_file
 from gt_conformance.checks._wording import cause_of_answer, describe, explain_answer
 from gt_conformance.checks.models import expect_names, ids_in
 from gt_conformance.errors import Blocked
@@ -151,11 +151,7 @@ async def _expect_upload_right(probe: Probe, linked: Sequence[Credential]) -> No
         return
     for other in (one for one in linked if one.conversation_uploads):
         await probe.require("upload.conversation_ready")
-        conversation = await open_conversation(probe, probe.credential)
-        path = Route.CONVERSATION_FILES.path
-        exchange = await probe.send(
-            requests.upload(probe.tenant, path, other.name, probe.run_id, conversation_id=conversation.id)
-        )
+        exchange = await upload_beside(probe, other)
         if (exchange.response is None or not exchange.response.succeeded) and not await probe.is_as_declared(other):
             continue
         probe.expect(

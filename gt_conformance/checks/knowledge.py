@@ -22,10 +22,12 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
+    created_id,
     dataset_id_in,
     expect_id,
     open_conversation,
     unrelated_keys,
+    upload_beside,
     upload_file,
     upload_path,
 )
@@ -33,7 +35,7 @@ from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_s
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Request, shortened
+from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
@@ -71,13 +73,38 @@ async def conversation_known(probe: Probe) -> None:
     key, route = probe.credential, Route.CONVERSATION_FILES
     await probe.require(READY_CHECKS[route])
     first, second = [await upload_file(probe, key, route, kind) for kind in (Kind.TEXT, Kind.PNG)]
+    beside = [] if probe.parameters.keys else _linked_uploaders(probe)
+    linked = [(one, await upload_beside(probe, one)) for one in beside]
     await probe.require(READY_CHECKS[route], parameters=Parameters(), conforming=True)
     await probe.require_like("conversation.create")
     conversation = expect_id(probe, await open_conversation(probe, key), OPENED)
-    asked = _expect_known(probe, key, route, IN_CONVERSATION, conversation)
+    asked = _expect_all_known(probe, conversation, linked)
     compared = [_expect_same_dataset(probe, first, second)] if second.id else []  # else upload.formats finds it
     apart = [] if probe.parameters.keys else [_expect_kept_apart(probe, conversation)]
     await together([asked, *compared, *apart])
+
+
+def _linked_uploaders(probe: Probe) -> list[Credential]:
+    """The linked upload keys that may upload into the conversation themselves."""
+    linked = [probe.tenant.credentials[name] for name in probe.credential.inherits]
+    return [one for one in linked if not one.revoked and one.conversation_uploads]
+
+
+async def _expect_all_known(probe: Probe, conversation: str, linked: Sequence[tuple[Credential, Exchange]]) -> None:
+    """The chat knows the key's own file, and those of its linked upload keys: all are asked for at once.
+
+    Only what the tenant took and has processed must be known: that is asked for alone where it was not told.
+    """
+    route = Route.CONVERSATION_FILES
+    taken = [(one, file_id) for one, exchange in linked if (file_id := created_id(exchange)) is not None]
+    beside = [stated_by(probe, one, route) for one, _ in taken]
+    said = await _expect_known(probe, probe.credential, route, IN_CONVERSATION, conversation, beside=beside)
+    for (other, file_id), stated in zip(taken, beside, strict=True):
+        if probe.violations or not said or names_fact(said, stated.name):
+            continue
+        with suppress(Blocked):
+            if (await poll(probe, other, file_id)).states[-1:] == (READY,):
+                await _expect_known(probe, other, route, IN_CONVERSATION, conversation)
 
 
 async def _expect_kept_apart(probe: Probe, conversation: str) -> None:
@@ -204,13 +231,14 @@ async def _known_together(probe: Probe, facts: Sequence[Statement], where: str) 
     return [stated for stated in facts if names_fact(said, stated.name)]
 
 
-def question_of(probe: Probe, facts: Sequence[Statement], where: str) -> Request:
+def question_of(probe: Probe, facts: Sequence[Statement], where: str, conversation: str | None = None) -> Request:
     """One chat that asks for all of these; for a single one as it is asked for anywhere."""
     first, *others = facts
     if not others:
-        return plain_chat(probe, first.question(where))
+        return plain_chat(probe, first.question(where), conversation=conversation)
     asked = " ".join(f"What is the {stated.subject} called?" for stated in others)
-    return plain_chat(probe, f"Search {where}: what is the {first.subject} called? {asked} Reply with the names only.")
+    question = f"Search {where}: what is the {first.subject} called? {asked} Reply with the names only."
+    return plain_chat(probe, question, conversation=conversation)
 
 
 async def _expect_refused_unknown(probe: Probe) -> None:
@@ -286,8 +314,12 @@ async def _expect_known(
     conversation: str | None = None,
     *,
     kind: Kind = Kind.TEXT,
-) -> None:
-    """The chat names what only that file states, if a moment late; where it never does, the model must be able to."""
+    beside: Sequence[Statement] = (),
+) -> str:
+    """The chat names what only that file states, if a moment late; where it never does, the model must be able to.
+
+    It is asked for what is ``beside`` it as well at first. Returns what was answered to that, as far as it was.
+    """
     await probe.require_route(Route.CHAT)
     stated = stated_by(probe, uploader, route, kind)
     others = {
@@ -295,23 +327,25 @@ async def _expect_known(
         for other in unrelated_keys(probe, probe.credential)
         if other.holds_conversations and other.name != uploader.name
     }
+    at_first = question_of(probe, [stated, *beside], where, conversation)
     request = plain_chat(probe, stated.question(where), conversation=conversation)
-    said, asked = "", None
+    said, told, asked = "", "", None
     for number, pause in enumerate(_KNOWN_S):
         await anyio.sleep(pause)  # an index may show what is new a moment after it took it
         expected = "a chat about an uploaded file completes"
-        asked, choice = await complete(probe, request, expected, first=number * TRIES)
+        asked, choice = await complete(probe, request if number else at_first, expected, first=number * TRIES)
         if not has_output(choice["message"]):
-            return
+            return ""
         said = text_in(choice["message"])
+        told = told or said
         for name, other in others.items():
             if names_fact(said, other.name):
                 found = f"the answer tells what the key {name} uploaded to a conversation of its own"
                 probe.fail("a chat knows no upload of others", found, asked, severity=Severity.CRITICAL, cause=found)
-                return
+                return ""
         if names_fact(said, stated.name):
             remark_late(probe, "named what the file states", number, asked)
-            return
+            return told
     await require_ability(probe, Ability.RECALL)
     # A tenant may have the model itself search its datasets, by a tool that it must be able to call.
     await require_ability(probe, Ability.TOOLS, tool=TOOL)
@@ -322,18 +356,26 @@ async def _expect_known(
         # What is wrong with all that is uploaded is one thing.
         await probe.require("upload.conversation_known", parameters=Parameters(), conforming=True)
     found = f"{len(_KNOWN_S)} answers without it, the last one {shortened(said, 80)!r}"
-    if kind is Kind.TEXT:
+    if conversation is not None and uploader.name != probe.credential.name:
+        expected = f"a chat knows what the linked upload key {uploader.name} put into its conversation ({stated.name})"
+        probe.fail(expected, found, asked, remedy=_INDEX_OF_LINKED, cause="unknown to the chat: of a linked key")
+    elif kind is Kind.TEXT:
         expected = f"a chat knows what the file states in its middle ({stated.name})"
         probe.fail(expected, found, asked, cause="unknown to the chat")
     else:
         expected = f"a chat knows what a {kind} states as it knows what a text does ({stated.name})"
         probe.fail(expected, found, asked, remedy=_READ_PDFS, cause=f"unknown to the chat: {kind}")
+    return ""
 
 
 _KNOWN_S = (0, 0, 0.3, 0.9, 1.8, 1.8)
 """The pauses before a chat is asked again about a file that is ready."""
 
 
+_INDEX_OF_LINKED = (
+    "Have the tenant put what a linked upload key uploads into a conversation into that conversation's dataset, as it "
+    "does with what the conversation key uploads."
+)
 _READ_PDFS = "Have the tenant index the text of a PDF that it sets to ready, as it indexes plain texts."
 
 

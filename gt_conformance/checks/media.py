@@ -15,6 +15,7 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe, extract_reason, format_status
 from gt_conformance.checks.models import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, shortened
+from gt_conformance.tenant import is_loopback
 from gt_conformance.vocabulary import Actor, Fact, Modality, Route, Severity
 
 _IN_FILES = frozenset(
@@ -98,6 +99,8 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
     response = probe.success(exchange, expected, modality=Modality.SPEECH)
     kind = response.media_type
     probe.should(is_audio_type(kind), f"speech should have an audio content type; found {kind or 'none'}", exchange)
+    is_named = _is_as_named(kind, response.body)
+    probe.should(is_named, f"speech should be what its content type says; {kind} is a WAVE file", exchange)
     if probe.must(response.body, expected, "an empty body", exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
         found = f"bytes that begin with {response.body[:8].hex(' ')}"
         if probe.must(is_sound(response), expected, found, exchange, remedy=_SEND_SOUND, cause=_NO_SOUND):
@@ -110,6 +113,14 @@ def _expect_audio(probe: Probe, exchange: Exchange) -> bytes:
                 heard = not _is_silent(response.body)
                 probe.should(heard, "speech should be audible; the WAVE file holds nothing but silence", exchange)
     return response.body
+
+
+def _is_as_named(kind: str, data: bytes) -> bool:
+    """Whether a WAVE file, which is what servers fall back on, has its own type, or one that names no format."""
+    return data[:4] not in _WAVE or kind not in _IN_FILES or kind.rpartition("/")[2].removeprefix("x-") in _WAVE_TYPES
+
+
+_WAVE_TYPES = frozenset({"wav", "wave", "vnd.wav", "vnd.wave"})
 
 
 def _is_header(data: bytes) -> bool:
@@ -437,6 +448,11 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(probe.tenant.base_url))
     whole = origin + url if url.startswith("/") and not url.startswith("//") else url
     if not whole.startswith(f"{origin}/"):
+        if is_loopback(urlsplit(whole).hostname or "") and not is_loopback(urlsplit(origin).hostname or ""):
+            expected = "the url of an image leads to where the client reaches it"
+            found = f"{shortened(whole, 80)}, which is on the machine of whoever asks for it"
+            probe.fail(expected, found, exchange, remedy=_NAME_OWN_HOST, cause="image:address")
+            return
         probe.advise("an image is a url on another host, where the suite sends nothing: unverified", exchange)
         return
     fetched = await _fetch(probe, Request("GET", whole, None))
@@ -447,6 +463,12 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     expected = "the url of an image gives it, without the key"
     if probe.expect(fetched, expected, lambda got: got.succeeded).succeeded:
         _expect_image(probe, fetched, response.body if response else b"", expected, number)
+
+
+_NAME_OWN_HOST = (
+    "Have the tenant give the urls of images with the host by which clients reach it (the external URL of the server "
+    "of the image model), or give images as b64_json."
+)
 
 
 async def _fetch(probe: Probe, request: Request) -> Exchange:

@@ -15,6 +15,7 @@ from gt_conformance.checks._surfaces import (
     Address,
     Ids,
     Place,
+    Tried,
     expect_shut,
     hole,
     places,
@@ -71,17 +72,21 @@ _NONE_DECLARED = (
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
 
-    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. So is one that only
-    begins as a name that the key is allowed.
+    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. But for chats, what
+    is tried there only begins as a name that the key is allowed: a surface may take what nobody knows for its default.
     """
     names = probe.tenant.unpublished_models
     if not names:
         raise Blocked(*_NONE_DECLARED)
-    asked = [
-        (_taking_names(probe, route, every=not number), key, name)
-        for route, key in _keys_by_route(probe)
-        for number, name in enumerate(_bounded(probe, names))
-    ]
+    asked = []
+    for route, key in _keys_by_route(probe):
+        for number, name in enumerate(_bounded(probe, names)):
+            taking = _taking_names(probe, route, every=not number)
+            longer = "" if probe.parameters.keys or route is Route.CHAT else longer_name(probe, key)
+            unknown = [one for one in taking if longer and one[1] is Address.UNVERSIONED]
+            asked.append(([one for one in taking if one not in unknown], key, name))
+            if unknown:
+                asked.append((unknown, key, longer))
     asked += [
         (_taking_names(probe, route, every=False), key, name)
         for route, key in _keys_by_route(probe)
@@ -343,18 +348,34 @@ def _is_respelled(probe: Probe, name: str) -> bool:
     return probe.check.id == "names.not_allowlisted_refused" and not any(name in names for names in known)
 
 
-async def _takes_any_name(probe: Probe, key: Credential) -> bool:
-    """Whether the tenant takes what is no name at all, for the default one say."""
-    made_up = requests.chat(probe.tenant, key.name, model=requests.MADE_UP_ID)
-    response = (await probe.send(made_up)).response
-    return response is not None and response.succeeded
+async def _takes_any_name(probe: Probe, key: Credential, tried: Iterable[Tried], ids: Ids) -> bool:
+    """Whether the tenant takes what is no name at all where it took one of these, for the default one say."""
+    where = next((one.surface, one.address) for one in tried if one.is_open)
+    made_up = await try_or_block(probe, [where], key.name, ids, model=requests.MADE_UP_ID)
+    return not isinstance(made_up, Blocked) and made_up[0].is_open
+
+
+async def _with_twins(probe: Probe, tried: Sequence[Tried], key: Credential, name: str, ids: Ids) -> Sequence[Tried]:
+    """These, and what became of the name at the versioned address where it was tried at the other alone, and works."""
+    at_all = {(one.surface.id, one.address) for one in tried}
+    unknown = [
+        (one.surface, Address.VERSIONED)
+        for one in tried
+        if one.is_open and (one.surface.id, Address.VERSIONED) not in at_all
+    ]
+    twins = await try_or_block(probe, unknown, key.name, ids, model=name) if unknown else []
+    return tried if isinstance(twins, Blocked) else [*tried, *twins]
 
 
 async def _refuse_names(
     probe: Probe, asked: Sequence[tuple[Sequence[Place], Credential, str]], ids: Ids = NO_IDS
 ) -> None:
     """Each of these names is refused to its key at these surfaces."""
-    tries = await together(try_or_block(probe, at, key.name, ids, model=name) for at, key, name in asked)
+    found = await together(try_or_block(probe, at, key.name, ids, model=name) for at, key, name in asked)
+    tries = [
+        tried if isinstance(tried, Blocked) else await _with_twins(probe, tried, key, name, ids)
+        for (_, key, name), tried in zip(asked, found, strict=True)
+    ]
     open_versioned = {
         (name, key.name)
         for (_, key, name), tried in zip(asked, tries, strict=True)
@@ -375,7 +396,7 @@ async def _refuse_names(
         is_open = any(one.is_open for one in tried)
         is_versioned = (name, key.name) in open_versioned
         is_published = probe.check.id == "names.not_allowlisted_refused"
-        takes_any = is_open and key.may(Route.CHAT) is not False and await _takes_any_name(probe, key)
+        takes_any = is_open and await _takes_any_name(probe, key, tried, ids)
         if takes_any and _is_respelled(probe, name):
             continue  # that is the finding of names.unpublished_refused
         if is_open and is_published and await is_declared_short(probe, key, [name]):

@@ -114,6 +114,32 @@ def _share_memory(_: Secrets) -> MiddlewareFactory:
     return per_call(share)
 
 
+def _store_no_answers(_: Secrets) -> MiddlewareFactory:
+    """Chats in a conversation go on without it, from what its user wrote there; those about its files go on in it."""
+    written: dict[tuple[str, str], list[Any]] = {}
+
+    async def chat(call: Call) -> None:
+        request = call.request
+        response = await call.response() if CONVERSATIONS(request) else None
+        if response is not None:
+            if response.succeeded:
+                written[response.json["id"], request.secret] = []
+            await call.respond(response)
+            return
+        conversation = request.header(CONVERSATION_HEADER)
+        before = written.get((conversation, request.secret))
+        if before is None or not CHAT(request) or b"uploaded" in request.body:
+            await call.forward()
+            return
+        body = json.dumps({**request.fields, "messages": [*before, *request.messages]}).encode()
+        before += [message for message in request.messages if message.get("role") == "user"]
+        scope = with_request_header(call.scope, "content-length", str(len(body)))
+        scope = with_request_header(scope, CONVERSATION_HEADER, None)
+        await replace(call, receive=replay_body(body, call.receive)).forward(scope)
+
+    return per_call(chat)
+
+
 def _hide_id(response: Response) -> Response:
     """A conversation without its id, in the body and in the header."""
     return response.with_header(CONVERSATION_HEADER, None).with_body(b'{"created": true}')
@@ -557,5 +583,12 @@ FAULTS = (
         tenant_file=with_limits(timeout_s=2),
         caught_by="conversation.create",
         breaks=("V1", "K3"),
+    ),
+    fault(
+        "answers-are-not-stored",
+        "A conversation stores what its user writes, and not what the model answers.",
+        with_secrets(_store_no_answers),
+        caught_by="conversation.continuity",
+        breaks=("C5",),
     ),
 )

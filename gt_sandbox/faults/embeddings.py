@@ -94,6 +94,12 @@ def _has_tokens(request: Request) -> bool:
     return EMBEDDINGS(request) and isinstance(value, list) and any(isinstance(item, list | int) for item in value)
 
 
+def _spell_out_tokens(body: bytes) -> bytes:
+    fields = json.loads(body)
+    first = fields["input"][0] if isinstance(fields["input"][0], list) else fields["input"]
+    return json.dumps({**fields, "input": [str(token) for token in first]}).encode()
+
+
 def _has_tokens_unversioned(request: Request) -> bool:
     return _has_tokens(request) and "/v1/" not in request.path
 
@@ -608,5 +614,12 @@ FAULTS = (
         change_vectors(EMBEDDINGS, lambda vectors: vectors[:1] * len(vectors)),
         caught_by="embeddings.batch",
         breaks=("E1",),
+    ),
+    fault(
+        "token-ids-one-text-each",
+        "Of lists of token ids each id of the first is embedded as a text.",
+        change_requests(_has_tokens, _spell_out_tokens),
+        caught_by="embeddings.token_ids",
+        breaks=("R1", "E1"),
     ),
 )

@@ -466,6 +466,17 @@ FAULTS = (
         breaks=("U4",),
     ),
     fault(
+        "conversation-files-of-linked-keys-not-indexed",
+        "What a linked upload key uploads into a conversation is set to ready, and its chats are not given it.",
+        with_secrets(
+            lambda secrets: hide_statements(
+                lambda request: CONVERSATION_FILES(request) and is_live(request, secrets, "UPLOAD")
+            )
+        ),
+        caught_by="upload.conversation_known",
+        breaks=("U4",),
+    ),
+    fault(
         "dataset-files-not-indexed",
         "What is uploaded into a dataset is stored, and is in no corpus.",
         hide_statements(is_dataset_upload),

@@ -12,6 +12,7 @@ from gt_sandbox.middleware import (
     Request,
     Response,
     change_chunks,
+    change_json,
     change_pieces,
     change_requests,
     change_responses,
@@ -49,6 +50,21 @@ def _unstream(body: bytes) -> bytes:
 def _keep_first_tool(body: bytes) -> bytes:
     fields = json.loads(body)
     return json.dumps({**fields, "tools": fields["tools"][:1]}).encode()
+
+
+def _functions(body: Any) -> list[Any]:
+    calls = body["choices"][0]["message"].get("tool_calls") or ()
+    return [call["function"] for call in calls]
+
+
+def _parse_arguments(body: Any) -> None:
+    for function in _functions(body):
+        function["arguments"] = json.loads(function["arguments"])
+
+
+def _repeat_arguments(body: Any) -> None:
+    for function in _functions(body):
+        function["arguments"] *= 2
 
 
 def change_calls(change: Callable[[Piece], list[Piece]]) -> MiddlewareFactory:
@@ -281,6 +297,20 @@ FAULTS = (
         "tools-after-the-first-dropped",
         "Of several tools the model gets the first one.",
         change_requests(lambda request: CHAT(request) and bool(request.fields.get("tools")), _keep_first_tool),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-arguments-of-calls-are-objects",
+        "By the un-versioned address the arguments of calls are objects, not JSON as text.",
+        change_json(lambda request: is_whole_chat(request) and "/v1/" not in request.path, _parse_arguments),
+        caught_by="chat.tools",
+        breaks=("R1",),
+    ),
+    fault(
+        "unversioned-arguments-of-calls-twice",
+        "By the un-versioned address the arguments of calls that are not streamed come twice.",
+        change_json(lambda request: is_whole_chat(request) and "/v1/" not in request.path, _repeat_arguments),
         caught_by="chat.tools",
         breaks=("R1",),
     ),
