@@ -19,6 +19,7 @@ from gt_sandbox.middleware import (
     EMBEDDINGS,
     MODELS,
     MiddlewareFactory,
+    Predicate,
     Request,
     Response,
     Secrets,
@@ -40,6 +41,7 @@ from gt_sandbox.middleware import (
     json_response,
     refuse,
     replace_json,
+    use_key,
     with_request_header,
     with_secrets,
 )
@@ -626,3 +628,43 @@ def test_an_echo_in_place_of_the_model_is_one_finding() -> None:
     lines = found(judged(change_responses(is_whole_chat, repeat), every=True))
     assert len(lines) == 1, lines
     assert "Find what answers in place of the model" in lines[0]
+
+
+def test_an_instance_that_opens_no_conversation_is_not_the_operators_mistake() -> None:
+    """The first request of one key reaches it: the tenant file's name for that key is not blamed."""
+    left = ["PARTNER"]
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        def is_first(request: Request) -> bool:
+            return CONVERSATIONS(request) and is_live(request, secrets, "PARTNER") and bool(left) and bool(left.pop())
+
+        return refuse(is_first, error_response(404, "Not found."))
+
+    lines = found(judged(with_secrets(make), every=True))
+    assert len(lines) == 1, lines
+    assert "violates: Find what fails intermittently" in lines[0]
+
+
+def take_for_widest(wanted: Predicate) -> MiddlewareFactory:
+    """What these requests infer is inferred for the key with every scope and the most names."""
+
+    def choose(request: Request, secrets: Secrets) -> str | None:
+        is_stored = is_of_gt(request) or bool(request.header(CONVERSATION_HEADER))
+        return "FULL" if wanted(request) and is_live(request, secrets) and not is_stored else None
+
+    return use_key(choose)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (lambda one: "/v1/" not in one.path and not MODELS(one), "by the un-versioned address as by the versioned"),
+        (lambda one: MODELS(one) or one.fields.get("model") == "gt-large-raw", "apply each key's allowlists"),
+    ],
+    ids=["rights at one address", "names"],
+)
+def test_rights_that_nobody_looks_at_are_one_finding(wanted: Predicate, words: str) -> None:
+    """Scopes and names at the un-versioned address; the names that are listed, and those that work."""
+    lines = found(judged(take_for_widest(wanted), every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
