@@ -12,6 +12,7 @@ import pytest
 from starlette.types import Scope
 
 from gt_sandbox.faults import FAULTS
+from gt_sandbox.faults._parts import web_page
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
@@ -30,6 +31,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_responses,
     change_scopes,
+    change_successes,
     combine,
     error_response,
     is_any,
@@ -48,6 +50,11 @@ from gt_sandbox.middleware import (
 from tests.test_outages import found, judged
 
 pytestmark = pytest.mark.runs
+
+
+def is_json(request: Request) -> bool:
+    """Whether its body is JSON."""
+    return request.header("content-type").startswith("application/json")
 
 
 def is_whole(request: Request) -> bool:
@@ -666,5 +673,50 @@ def take_for_widest(wanted: Predicate) -> MiddlewareFactory:
 def test_rights_that_nobody_looks_at_are_one_finding(wanted: Predicate, words: str) -> None:
     """Scopes and names at the un-versioned address; the names that are listed, and those that work."""
     lines = found(judged(take_for_widest(wanted), every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def in_camel_case(name: bytes) -> bytes:
+    """A name in JSON, as a mapper of objects writes it."""
+    return re.sub(rb"_([a-z])", lambda found: found[1].upper(), name)
+
+
+def map_keys(body: bytes) -> bytes:
+    """JSON with its keys in camel case."""
+    return re.sub(rb'"[a-z]+(?:_[a-z]+)+"(?=\s*:)', lambda found: in_camel_case(found[0]), body)
+
+
+def keep_the_plain(body: bytes) -> bytes:
+    """A chat that has its model and messages alone."""
+    fields = Request("POST", "", (), body=body).fields
+    return (
+        json.dumps({name: fields[name] for name in ("model", "messages") if name in fields}).encode()
+        if fields
+        else body
+    )
+
+
+MAPPED = {
+    "fields of chats": (
+        change_requests(lambda one: CHAT(one) and is_json(one), keep_the_plain),
+        "`stream` of chats, `tools` and `response_format`",
+    ),
+    "fields of requests": (change_requests(is_json, map_keys), "`encoding_format` of embeddings, `tool_calls`"),
+    "keys of some answers": (
+        change_responses(lambda one: CHAT(one) or EMBEDDINGS(one), lambda _, one: one.with_body(map_keys(one.body))),
+        "tool_calls is written toolCalls",
+    ),
+    "a page on two routes": (
+        change_successes(lambda one: one.path.endswith(("/speech", "/transcriptions")), lambda _: web_page()),
+        "Have these routes lead to the API",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), MAPPED.values(), ids=MAPPED)
+def test_what_maps_fields_or_routes_otherwise_is_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """Neither is a weak model blamed, nor the base URL."""
+    lines = found(judged(middleware, every=True))
     assert len(lines) == 1, lines
     assert words in lines[0]

@@ -86,7 +86,12 @@ async def find_causes(
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
             found = found if changed is None else Causes((*found.found, changed))
-    for find in (partial(find_altered, exchanges=seen.exchanges), find_joining, find_fields):  # in what is left of them
+    finders = (
+        partial(find_altered, exchanges=seen.exchanges),
+        find_joining,
+        partial(find_fields, exchanges=seen.exchanges),
+    )
+    for find in finders:  # each in what is left of them
         cause = find(map(found.amend, results))
         found = found if cause is None else Causes((*found.found, cause))
     return found
