@@ -1,8 +1,8 @@
 """What explains several results shows at the end of a run: failures, answers mixed up or repeated, other instances."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gt_conformance.checks import is_mixed
@@ -50,6 +50,15 @@ class Seen:
     """The names that each live key is declared to have."""
     send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 
+    def without(self, explained: Collection[str]) -> "Seen":
+        """The same without these exchanges, by their references."""
+        return replace(
+            self,
+            exchanges={ref: one for ref, one in self.exchanges.items() if ref not in explained},
+            all=[one for one in self.all if one.ref not in explained],
+            keys_not_taken={key: one for key, one in self.keys_not_taken.items() if one.ref not in explained},
+        )
+
 
 async def find_causes(
     results: Sequence[CheckResult],
@@ -65,7 +74,8 @@ async def find_causes(
     if (alike := find_alike(results, seen.exchanges, seen.declared)) is not None:
         return Causes((alike,))
     if kept is not None:
-        return Causes((kept,))
+        others = await find_causes(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)
+        return Causes((kept, *others.found))
     outage: Outage | None = None
     mixing: Mixing | None = None
     unsteady: Unsteady | None = None
