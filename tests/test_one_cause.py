@@ -18,6 +18,7 @@ from gt_sandbox.middleware import (
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    IMAGES,
     MODELS,
     MiddlewareFactory,
     Predicate,
@@ -720,3 +721,20 @@ def test_what_maps_fields_or_routes_otherwise_is_one_finding(middleware: Middlew
     lines = found(judged(middleware, every=True))
     assert len(lines) == 1, lines
     assert words in lines[0]
+
+
+def test_refusals_that_a_cache_keeps_leave_other_causes_one_finding_each() -> None:
+    """A route that fails for everybody fails where a refusal is due, too."""
+    kept = FAULTS["refusals-kept-by-key"].middleware
+    assert kept is not None
+    lines = found(judged(combine(kept, refuse(IMAGES, error_response(500, "storage is down"))), every=True))
+    assert len(lines) == 2, lines
+    assert any("have no cache" in line.lower() for line in lines)
+    assert any("images/generations fails inside" in line for line in lines)
+
+
+def test_a_version_that_leads_nowhere_is_not_an_api_that_is_off() -> None:
+    """The un-versioned address answers, which is asked where /v1 does not."""
+    missing = Response(404, (("content-type", "text/plain"),), b"404 page not found")
+    [line] = found(judged(refuse(lambda one: "/v1/" in one.path, missing)))
+    assert "lead /api/tenant/v1/* to the API" in line
