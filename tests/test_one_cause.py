@@ -12,13 +12,16 @@ import pytest
 from starlette.types import Scope
 
 from gt_sandbox.faults import FAULTS
+from gt_sandbox.faults._parts import web_page
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     CONVERSATIONS,
     EMBEDDINGS,
+    IMAGES,
     MODELS,
     MiddlewareFactory,
+    Predicate,
     Request,
     Response,
     Secrets,
@@ -29,6 +32,7 @@ from gt_sandbox.middleware import (
     change_requests,
     change_responses,
     change_scopes,
+    change_successes,
     combine,
     error_response,
     is_any,
@@ -40,12 +44,18 @@ from gt_sandbox.middleware import (
     json_response,
     refuse,
     replace_json,
+    use_key,
     with_request_header,
     with_secrets,
 )
 from tests.test_outages import found, judged
 
 pytestmark = pytest.mark.runs
+
+
+def is_json(request: Request) -> bool:
+    """Whether its body is JSON."""
+    return request.header("content-type").startswith("application/json")
 
 
 def is_whole(request: Request) -> bool:
@@ -626,3 +636,105 @@ def test_an_echo_in_place_of_the_model_is_one_finding() -> None:
     lines = found(judged(change_responses(is_whole_chat, repeat), every=True))
     assert len(lines) == 1, lines
     assert "Find what answers in place of the model" in lines[0]
+
+
+def test_an_instance_that_opens_no_conversation_is_not_the_operators_mistake() -> None:
+    """The first request of one key reaches it: the tenant file's name for that key is not blamed."""
+    left = ["PARTNER"]
+
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        def is_first(request: Request) -> bool:
+            return CONVERSATIONS(request) and is_live(request, secrets, "PARTNER") and bool(left) and bool(left.pop())
+
+        return refuse(is_first, error_response(404, "Not found."))
+
+    lines = found(judged(with_secrets(make), every=True))
+    assert len(lines) == 1, lines
+    assert "violates: Find what fails intermittently" in lines[0]
+
+
+def take_for_widest(wanted: Predicate) -> MiddlewareFactory:
+    """What these requests infer is inferred for the key with every scope and the most names."""
+
+    def choose(request: Request, secrets: Secrets) -> str | None:
+        is_stored = is_of_gt(request) or bool(request.header(CONVERSATION_HEADER))
+        return "FULL" if wanted(request) and is_live(request, secrets) and not is_stored else None
+
+    return use_key(choose)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (lambda one: "/v1/" not in one.path and not MODELS(one), "by the un-versioned address as by the versioned"),
+        (lambda one: MODELS(one) or one.fields.get("model") == "gt-large-raw", "apply each key's allowlists"),
+    ],
+    ids=["rights at one address", "names"],
+)
+def test_rights_that_nobody_looks_at_are_one_finding(wanted: Predicate, words: str) -> None:
+    """Scopes and names at the un-versioned address; the names that are listed, and those that work."""
+    lines = found(judged(take_for_widest(wanted), every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def in_camel_case(name: bytes) -> bytes:
+    """A name in JSON, as a mapper of objects writes it."""
+    return re.sub(rb"_([a-z])", lambda found: found[1].upper(), name)
+
+
+def map_keys(body: bytes) -> bytes:
+    """JSON with its keys in camel case."""
+    return re.sub(rb'"[a-z]+(?:_[a-z]+)+"(?=\s*:)', lambda found: in_camel_case(found[0]), body)
+
+
+def keep_the_plain(body: bytes) -> bytes:
+    """A chat that has its model and messages alone."""
+    fields = Request("POST", "", (), body=body).fields
+    return (
+        json.dumps({name: fields[name] for name in ("model", "messages") if name in fields}).encode()
+        if fields
+        else body
+    )
+
+
+MAPPED = {
+    "fields of chats": (
+        change_requests(lambda one: CHAT(one) and is_json(one), keep_the_plain),
+        "`stream` of chats, `tools` and `response_format`",
+    ),
+    "fields of requests": (change_requests(is_json, map_keys), "`encoding_format` of embeddings, `tool_calls`"),
+    "keys of some answers": (
+        change_responses(lambda one: CHAT(one) or EMBEDDINGS(one), lambda _, one: one.with_body(map_keys(one.body))),
+        "tool_calls is written toolCalls",
+    ),
+    "a page on two routes": (
+        change_successes(lambda one: one.path.endswith(("/speech", "/transcriptions")), lambda _: web_page()),
+        "Have these routes lead to the API",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), MAPPED.values(), ids=MAPPED)
+def test_what_maps_fields_or_routes_otherwise_is_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """Neither is a weak model blamed, nor the base URL."""
+    lines = found(judged(middleware, every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def test_refusals_that_a_cache_keeps_leave_other_causes_one_finding_each() -> None:
+    """A route that fails for everybody fails where a refusal is due, too."""
+    kept = FAULTS["refusals-kept-by-key"].middleware
+    assert kept is not None
+    lines = found(judged(combine(kept, refuse(IMAGES, error_response(500, "storage is down"))), every=True))
+    assert len(lines) == 2, lines
+    assert any("have no cache" in line.lower() for line in lines)
+    assert any("images/generations fails inside" in line for line in lines)
+
+
+def test_a_version_that_leads_nowhere_is_not_an_api_that_is_off() -> None:
+    """The un-versioned address answers, which is asked where /v1 does not."""
+    missing = Response(404, (("content-type", "text/plain"),), b"404 page not found")
+    [line] = found(judged(refuse(lambda one: "/v1/" in one.path, missing)))
+    assert "lead /api/tenant/v1/* to the API" in line

@@ -1,8 +1,8 @@
 """What explains several results shows at the end of a run: failures, answers mixed up or repeated, other instances."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from gt_conformance.causes._alike import Alike, find_alike
@@ -65,6 +65,15 @@ class Seen:
     """The keys of the tenant file, those that are revoked as well."""
     send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 
+    def without(self, explained: Collection[str]) -> "Seen":
+        """The same without these exchanges, by their references."""
+        return replace(
+            self,
+            exchanges={ref: one for ref, one in self.exchanges.items() if ref not in explained},
+            all=[one for one in self.all if one.ref not in explained],
+            keys_not_taken={key: one for key, one in self.keys_not_taken.items() if one.ref not in explained},
+        )
+
 
 async def find_causes(
     results: Sequence[CheckResult],
@@ -83,7 +92,10 @@ async def find_causes(
     if (permuted := find_permuted(results, seen.exchanges, seen.keys, seen.keys_not_taken)) is not None:
         others = await _find_others(list(map(permuted.amend, results)), seen, judge_own)
         return Causes((permuted, *others.found))
-    return Causes((kept,)) if kept is not None else await _find_others(results, seen, judge_own)
+    if kept is not None:
+        others = await _find_others(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)
+        return Causes((kept, *others.found))
+    return await _find_others(results, seen, judge_own)
 
 
 async def _find_others(
@@ -110,7 +122,12 @@ async def _find_others(
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
             found = found if changed is None else Causes((*found.found, changed))
-    for find in (partial(find_altered, exchanges=seen.exchanges), find_joining, find_fields):  # in what is left of them
+    finders = (
+        partial(find_altered, exchanges=seen.exchanges),
+        find_joining,
+        partial(find_fields, exchanges=seen.exchanges),
+    )
+    for find in finders:  # each in what is left of them
         cause = find(map(found.amend, results))
         found = found if cause is None else Causes((*found.found, cause))
     return found

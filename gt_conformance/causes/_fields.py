@@ -1,20 +1,24 @@
-"""Fields of requests that have no effect, on chats as on embeddings: a gateway leaves out what it does not know.
+"""Fields of requests that have no effect: a gateway leaves out what it does not know, or writes it in another way.
 
-Vectors come as numbers where base64 was asked for, no tool is called and no JSON comes, and what messages say is known
-all the same. A weak model would explain a part of that, and not the vectors.
+Vectors come as numbers where base64 was asked for, or a chat in one piece where a stream was; no tool is called and no
+JSON comes, and what messages say is known all the same. A weak model would explain a part of that, and not the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import BASE64_IGNORED, Ability, CheckResult
+from gt_conformance.checks import BASE64_IGNORED, Ability, CheckResult, Violation
+from gt_conformance.exchange import Exchange
 
-_VECTORS, _STRUCTURED = "embeddings.base64", "chat.structured_output"
+_VECTORS, _STREAMS, _STRUCTURED = "embeddings.base64", "chat.streams", "chat.structured_output"
+_IN_MESSAGES = frozenset({"tool_calls", "tool_call_id"})
+"""Fields of messages without which these are refused."""
+_OBJECTIONS = frozenset({400, 422})
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The finding about the vectors, and what is blocked because of it: the same has kept tools from the model."""
+    """The finding that shows it, and what is that one too: refused, or blocked since tools did not reach the model."""
 
     finding: str
     remedy: str
@@ -22,31 +26,64 @@ class Fields:
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what fields would have given under that finding."""
+        explained = self.explained | {self.finding}
         violations = tuple(
-            replace(item, remedy=self.remedy) if item.finding == self.finding else item for item in result.violations
+            replace(item, finding=self.finding, remedy=self.remedy) if item.finding in explained else item
+            for item in result.violations
         )
         blockers = tuple(
-            replace(item, because=self.finding) if item.finding in self.explained else item for item in result.blockers
+            replace(item, because=self.finding) if {item.because, item.finding} & self.explained else item
+            for item in result.blockers
         )
         return result.amended(violations, blockers)
 
 
-def find_fields(results: Iterable[CheckResult]) -> Fields | None:
+def find_fields(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Fields | None:
     """Which they are; None where fields have an effect, or the model may be too weak to show one."""
-    finding, explained, is_structured, lacking = "", set(), True, ""
+    shown: dict[str, str] = {}
+    explained: set[str] = set()
+    refused: set[str] = set()
+    is_structured, lacking = True, ""
     for result in results:
-        for item in result.violations if result.call.check == _VECTORS else ():
-            finding = item.finding if item.found == BASE64_IGNORED else finding
+        for item in result.violations:
+            field = _without_effect(result.call.check, item, exchanges)
+            if field:
+                shown.setdefault(item.finding, field)
+            elif _is_of_messages(exchanges.get(item.exchange or "")):
+                refused.add(item.finding)
         if result.call.check == _STRUCTURED:
             is_structured = is_structured and not (result.blockers or result.advisories)
         for blocker in result.blockers:
             lacking += blocker.reason
             if Ability.TOOLS in blocker.reason or Ability.JSON in blocker.reason:
                 explained.add(blocker.finding)
-    if not finding or is_structured or Ability.TOOLS not in lacking or Ability.RECALL in lacking:
+    has_no_tools = Ability.TOOLS in lacking
+    if not shown or is_structured or not (has_no_tools or refused) or Ability.RECALL in lacking:
         return None
+    named = dict.fromkeys(shown.values())
+    named |= dict.fromkeys(["`tools`"] if has_no_tools else ["`tool_calls` and `tool_call_id` of messages"])
     remedy = (
-        "Have the tenant, and every gateway before it, pass on each field of a request, whether they know it or not: "
-        "`encoding_format` of embeddings, `tools` and `response_format` of chats have no effect."
+        "Have the tenant, and every gateway before it, pass on each field of a request, as it is written and whether "
+        f"they know it or not: {', '.join(named)} and `response_format` of chats have no effect."
     )
-    return Fields(finding, remedy, frozenset(explained))
+    finding = min(shown, key=lambda one: "embeddings" not in shown[one])
+    return Fields(finding, remedy, frozenset(explained | refused | shown.keys()))
+
+
+def _without_effect(check: str, violation: Violation, exchanges: Mapping[str, Exchange]) -> str:
+    """The field that has no effect where that is what the check found; else empty."""
+    if check == _VECTORS and violation.found == BASE64_IGNORED:
+        return "`encoding_format` of embeddings"
+    exchange = exchanges.get(violation.exchange or "")
+    response = exchange.response if exchange is not None and check == _STREAMS else None
+    is_whole = response is not None and response.succeeded and response.media_type == "application/json"
+    return "`stream` of chats" if is_whole else ""
+
+
+def _is_of_messages(exchange: Exchange | None) -> bool:
+    """Whether a chat is refused that has such a field in its messages."""
+    if exchange is None or exchange.response is None or exchange.response.status not in _OBJECTIONS:
+        return False
+    messages = exchange.request.fields.get("messages")
+    fields = (message for message in messages if isinstance(message, dict)) if isinstance(messages, list) else ()
+    return any(_IN_MESSAGES & message.keys() for message in fields)

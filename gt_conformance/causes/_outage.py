@@ -39,10 +39,13 @@ from gt_conformance.checks import (
     KEY_REFUSED,
     NOW_AND_THEN,
     PASS_ON_KEY,
+    CheckCall,
     CheckResult,
     Violation,
+    describe,
     explain_answer,
     explain_silence,
+    find_limit,
     finding_of,
     says_no_key,
 )
@@ -50,7 +53,7 @@ from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
-from gt_conformance.vocabulary import CONVERSATION_HEADER
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
 _BODY = "body~"
 """How the ids of findings of bodies begin that are no JSON."""
@@ -139,6 +142,8 @@ class Outage:
     """The finding of what answers with a 5xx or not at all, by its words."""
     due: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """The finding of each refusal that was not due: who may be refused there gets the same, and it shows nothing."""
+    shown: Mapping[CheckCall, Violation] = field(default_factory=dict)
+    """What blocked results show of what failed now and then, where no violation shows it."""
     is_gt_closed: bool = False
     """Whether nothing that GT's own routes were asked for was answered: one part of the tenant serves them."""
 
@@ -150,6 +155,9 @@ class Outage:
         blockers = tuple(replace(item, because=self.reason_of(item)) for item in result.blockers)
         if not all(item.because for item in blockers) and (found := self.find(result)):
             blockers = tuple(item if item.because else replace(item, because=found) for item in blockers)
+        if (shown := self.shown.get(result.call)) is not None:
+            violations = (*violations, shown)
+            blockers = tuple(item for item in blockers if item.because != shown.finding)
         return result.amended(violations, (*limits, *blockers))
 
     def reason_of(self, blocker: Blocker) -> str:
@@ -226,13 +234,16 @@ async def find_outage(
     for words, failures in by_words.items():
         if gone is not None and failures[0].exchange.failure in LOST:
             causes |= {(words, failure.place): Cause.by(gone) for failure in failures}
-        elif await _is_unsteady(failures, send_again):
+        elif await _is_unsteady([one.exchange for one in failures], send_again):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
         elif words == PAGE or words.startswith(ERROR_INSIDE):
             continue  # at all times: what such answers are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
     if gone is None:
+        by_turns = await _refused_by_turns(held, exchanges, by_words, send_again)
+        unsteady |= dict.fromkeys(by_turns)
+        found += [one for failures in by_turns.values() for one in failures]
         causes |= (
             _without_bodies(found, exchanges)
             or _of_large_bodies(found, exchanges, unsteady)
@@ -267,8 +278,56 @@ async def find_outage(
     }
     renamed |= mistaken
     failing |= {words: cause.finding for (words, _), cause in causes.items() if words in failing}
-    outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed)
-    return replace(outage, renamed=renamed | _explained_blockers(outage, held))
+    outage = Outage(exchanges, causes, renamed, named, failing, due, is_gt_closed=is_gt_closed)
+    outage = replace(outage, renamed=renamed | _explained_blockers(outage, held))
+    return replace(outage, shown=_shown_by_block(outage, held))
+
+
+async def _refused_by_turns(
+    results: Iterable[CheckResult],
+    exchanges: Exchanges,
+    known: Collection[str],
+    send_again: Callable[[Exchange, int], Awaitable[Exchange]],
+) -> Mapping[str, Sequence[_Failure]]:
+    """By their words, unless these are ``known``: refusals that come now and then, which checks read something into.
+
+    Some read a right into it that the key lacks, or miss what it needs. What was answered in the run to the very same
+    request was waited for by a check.
+    """
+    answered = {one.request for one in exchanges.values() if has_succeeded(one)}
+    met: dict[str, list[Exchange]] = defaultdict(list)
+    read: dict[str, list[_Failure]] = defaultdict(list)
+    for result in results:
+        by_ref: dict[str, Violation | None] = dict.fromkeys(result.exchanges if result.blockers else ())
+        by_ref |= {item.exchange or "": item for item in result.violations}
+        for ref, violation in by_ref.items():
+            one = exchanges.get(ref)
+            if one is None or not one.request.is_due or not is_refused(one) or one.request in answered:
+                continue
+            if (words := words_of(one)) not in known and find_limit(one) is None:
+                met[words].append(one)
+                read[words] += [] if violation is None else [_Failure(violation, one)]
+    return {words: read[words] for words, found in met.items() if await _is_unsteady(found, send_again)}
+
+
+def _shown_by_block(outage: Outage, results: Iterable[CheckResult]) -> Mapping[CheckCall, Violation]:
+    """The result that shows what fails now and then, where it keeps checks from being carried out and nothing else."""
+    if UNSTEADY not in (cause.finding for cause in outage.unsteady.values()):
+        return {}
+    blocked: CheckResult | None = None
+    for result in map(outage.amend, results):
+        if any(item.finding == UNSTEADY for item in result.violations):
+            return {}
+        if blocked is None and any(item.because == UNSTEADY for item in result.blockers):
+            blocked = result
+    for ref in blocked.exchanges if blocked is not None else ():
+        one = outage.exchanges.get(ref)
+        cause = outage.unsteady.get(words_of(one)) if one is not None and goes_wrong(one) else None
+        if blocked is not None and one is not None and one.response is not None and cause is not None:
+            expected, found = "the request is answered, as it is when it is sent again", describe(one.response)
+            shown = Violation(expected, found, ref, cause.remedy, cause.finding, acts=Actor.TENANT)
+            return {blocked.call: shown}
+    return {}
 
 
 def _named(
@@ -522,7 +581,7 @@ def _explained(failure: _Failure) -> Cause:
 
 
 async def _is_unsteady(
-    failures: Sequence[_Failure], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+    failures: Sequence[Exchange], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
 ) -> bool:
     """Whether one of a few requests does not fail when it is sent again.
 
@@ -531,9 +590,9 @@ async def _is_unsteady(
     sent again only where nothing else failed, one such request, until it is answered: so that one thing is created.
     A limit of how much may come in a second would fail them as before if they came at once.
     """
-    repeatable = [one for one in failures if not one.exchange.request.creates] or failures[:1]
-    asked = {one.exchange.request: one.exchange for one in {one.place: one for one in repeatable}.values()}
-    asked |= {one.exchange.request: one.exchange for one in repeatable if one.exchange.request not in asked}
+    repeatable = [one for one in failures if not one.request.creates] or failures[:1]
+    asked = {one.request: one for one in {place_of(one): one for one in repeatable}.values()}
+    asked |= {one.request: one for one in repeatable if one.request not in asked}
     first = list(asked.values())[:_ASKED_AGAIN]
     await let_settle(first[0])
     again = await together(send_again(exchange, 0) for exchange in first)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, READ_BY_OTHERS
-from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, Address, hole
+from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, WITHOUT_SCOPE, Address, hole
 from gt_conformance.checks._wording import LIST_DIFFERENTLY, finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
 from gt_conformance.checks.conversations import LETTERS_STORED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
 from gt_conformance.checks.media import LETTERS
-from gt_conformance.checks.models import LIST_OWN, NOT_LISTED, OTHERS_LISTED, unpublished_in
-from gt_conformance.checks.names import NAMES_OPEN
+from gt_conformance.checks.models import LIST_OWN, NOT_ALLOWED, NOT_LISTED, OTHERS_LISTED, unpublished_in
+from gt_conformance.checks.names import NAMES_OPEN, NOT_ALLOWED_UNVERSIONED
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 
@@ -66,6 +66,24 @@ def _of_dead_keys() -> Iterator[Joint]:
         yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), _DROP)
 
 
+def _of_rights() -> Iterator[Joint]:
+    """Scopes and allowlists are looked up in one place, and so are the names that are listed and those that work."""
+    rights, remedy = "key:rights not checked", "Have the tenant check each key's scopes and allowlists on every route"
+    yield Joint((SCOPES_NOT_ENFORCED, NAMES_OPEN, OPENED_WITHOUT_A_NAME), rights, f"{remedy}.", least=3)
+    yield Joint((SCOPES_NOT_ENFORCED, NAMES_OPEN), rights, f"{remedy}.")
+    yield Joint(
+        (hole(Address.UNVERSIONED, WITHOUT_SCOPE), NOT_ALLOWED_UNVERSIONED),
+        hole(Address.UNVERSIONED, "without the right"),
+        f"{remedy}, by the un-versioned address as by the versioned one.",
+    )
+    yield Joint(
+        (NOT_ALLOWED, OTHERS_LISTED, NAMES_OPEN),
+        "names:allowlists not applied",
+        "Have the tenant apply each key's allowlists, to what it lists to the key as to the names that it accepts from "
+        "it: the key is given names that are not on them.",
+    )
+
+
 LETTERS_LOST = Joint(
     ("chat:utf-8", "embeddings:letters", LETTERS, LETTERS_OF_CALLS, LETTERS_STORED),
     "text:utf-8",
@@ -81,6 +99,7 @@ JOINT = (
         "of them were one key.",
         least=3,
     ),
+    *_of_rights(),
     Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
     Joint((OTHERS_LISTED, NOT_LISTED), OTHERS_LISTED, LIST_OWN),
     Joint(

@@ -73,6 +73,8 @@ async def preflight(probe: Probe) -> None:
     if probe.parameters.minimal or not _is_failure(known):  # else nothing of the tenant may be there
         absent = await _send_steadily(probe, no_such)
     violations = _listing_violations(probe, known)
+    if _is_not_found(known) and _is_not_found(absent) and await _answers_unversioned(probe):
+        violations = [replace(item, remedy=_ROUTE_VERSIONED) for item in violations]
     if known.response is None and not only_listing_fails([None, absent.response]):
         probe.violations += violations
         return
@@ -87,6 +89,23 @@ async def preflight(probe: Probe) -> None:
         if absent.response.succeeded and holds_error(absent.response):
             remedy = _SUCCESS_WITH_ERROR
         probe.must(absent.response.refused, MUST_BE_REFUSED, found, absent, remedy=remedy)
+
+
+def _is_not_found(exchange: Exchange) -> bool:
+    return exchange.response is not None and exchange.response.status == HTTPStatus.NOT_FOUND
+
+
+async def _answers_unversioned(probe: Probe) -> bool:
+    """Whether the list is there without the version in its path: the API is on, and /v1 does not lead to it."""
+    path = KNOWN_ROUTE.removeprefix("/v1")
+    response = (await probe.send(requests.get(probe.tenant, path, probe.credential.name))).response
+    return response is not None and response.succeeded and is_api_answer(response)
+
+
+_ROUTE_VERSIONED = (
+    "Have every gateway before the tenant lead /api/tenant/v1/* to the API as it leads the paths without /v1: the list "
+    "of models is answered there alone. A rule may take /v1 off a path, or add it a second time."
+)
 
 
 async def _send_steadily(probe: Probe, request: Request) -> Exchange:

@@ -111,7 +111,7 @@ class CheckResult:
     def amended(self, violations: tuple[Violation, ...], blockers: tuple[Blocker, ...]) -> "CheckResult":
         """The result with these, as the end of the run explains them, and the remedy of the first; itself if alike.
 
-        Where no violation is left of some, it is blocked.
+        Where no violation is left of some, it is blocked; where one comes to what was blocked, it violates.
         """
         if violations == self.violations and blockers == self.blockers:
             return self
@@ -127,6 +127,8 @@ class CheckResult:
                 usable=False,
             )
         remedy = next((item.remedy for item in violations if item.remedy), self.remedy)
+        if violations and not self.violations:
+            self = replace(self, outcome=Outcome.VIOLATES, reason=_reason([*violations], []))  # noqa: PLW0642 - a value
         return replace(self, violations=violations, blockers=blockers, remedy=remedy)
 
     def keep_from(self, call: CheckCall, check: Check) -> "CheckResult":

@@ -494,6 +494,10 @@ async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> 
 _NOT_FOUND = 404
 
 
+WITHOUT_SCOPE = "without the scope"
+"""The state of a key that is let in where its scopes leave the route out."""
+
+
 def hole(address: Address, state: str) -> str:
     """The cause of every finding about what is open at that address to keys of that state."""
     return f"boundary:{address} {state}"

@@ -324,8 +324,11 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
 
 
 async def _is_refused_again(probe: Probe, exchange: Exchange) -> bool:
-    """Whether the key is refused when the same is asked for again: an instance may not know what was asked for."""
-    for number in range(1, 1 + _ASKED_AGAIN if not exchange.request.creates else 1):
+    """Whether the key is refused when the same is asked for again: an instance may not know what was asked for.
+
+    What would create something was refused, so that it may be asked for again as well.
+    """
+    for number in range(1, 1 + _ASKED_AGAIN):
         again = (await probe.send(exchange.request, again=number)).response
         if again is not None and again.status in KEY_REFUSED:
             return True

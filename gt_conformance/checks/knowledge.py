@@ -31,7 +31,7 @@ from gt_conformance.checks._resources import (
     upload_file,
     upload_path,
 )
-from gt_conformance.checks._surfaces import Address, Tried, at_address, expect_shut, hole, surface_of
+from gt_conformance.checks._surfaces import WITHOUT_SCOPE, Address, Tried, at_address, expect_shut, hole, surface_of
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
 from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
@@ -279,7 +279,7 @@ async def _is_taken_unversioned(probe: Probe, request: Request, stated: Statemen
     if not tried.is_open:
         return False
     what = f"{tried.surface.named(tried.address)} by the key {upload.key}, whose scopes leave it out,"
-    await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "without the scope"))
+    await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, WITHOUT_SCOPE))
     return True
 
 

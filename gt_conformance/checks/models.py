@@ -24,6 +24,7 @@ _MOST_NAMES = 5
 _LONGEST_REASON = 2_000
 NOT_LISTED = "names:not listed"
 OTHERS_LISTED = "names:others in their place"
+NOT_ALLOWED = "names:not allowed"
 LIST_OWN = (
     "Have the tenant list to each key its own names: the list lacks some of them and holds others in their place. "
     "Compare the key's allowlists in the tenant with its models in the tenant file."
@@ -215,7 +216,7 @@ async def expect_names(
     if extra and not missing and await is_declared_short(probe, key, extra):
         return
     found = f"listed though not allowed: {join_some(extra)}"
-    cause, remedy = (OTHERS_LISTED, LIST_OWN) if missing and not internal else ("names:not allowed", None)
+    cause, remedy = (OTHERS_LISTED, LIST_OWN) if missing and not internal else (NOT_ALLOWED, None)
     probe.must(not extra, expected, found, exchange, cause=cause, remedy=remedy)
 
 

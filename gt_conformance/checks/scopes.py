@@ -22,6 +22,7 @@ from gt_conformance.checks._resources import READ_ONLY
 from gt_conformance.checks._surfaces import (
     AUTHENTICATE,
     NO_IDS,
+    WITHOUT_SCOPE,
     Address,
     Asking,
     Ids,
@@ -208,7 +209,7 @@ async def _expect_shut_elsewhere(probe: Probe, surface: Surface, key: Credential
     for tried in found:
         what = f"{surface.named(tried.address)} by the key {key.name}, whose scopes leave it out,"
         at = Address.VERSIONED if is_versioned else tried.address
-        cause = SCOPES_NOT_ENFORCED if is_open else hole(at, "without the scope")
+        cause = SCOPES_NOT_ENFORCED if is_open else hole(at, WITHOUT_SCOPE)
         await expect_shut(probe, tried, what, cause)
 
 
@@ -253,7 +254,7 @@ async def _ask_unversioned(
 async def _expect_shut_unversioned(probe: Probe, tried: Tried, how: str, ids: Ids) -> None:
     """What no scope opens is refused by the un-versioned address. A name that opens versioned too is that finding."""
     what = f"{tried.surface.named(tried.address)} {how}"
-    cause, remedy = hole(Address.UNVERSIONED, "without the scope"), None
+    cause, remedy = hole(Address.UNVERSIONED, WITHOUT_SCOPE), None
     name = tried.exchange.request.fields.get("model")
     key = probe.tenant.credentials.get(tried.exchange.request.key or "")
     is_opened = tried.is_open and tried.surface.id == "conversation"
