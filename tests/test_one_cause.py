@@ -542,7 +542,7 @@ def test_an_instance_that_drops_a_field_is_not_an_address_that_does() -> None:
 
     lines = found(judged(change_requests(EMBEDDINGS, drop), every=True))
     assert len(lines) == 1, lines
-    assert "when the same request was sent again" in lines[0]
+    assert re.search("the same request .*again", lines[0])  # which of them meet the instance hangs on their order
 
 
 def test_a_dead_key_that_fails_as_live_keys_do_is_no_finding_of_its_own() -> None:
