@@ -249,7 +249,7 @@ class Plan:
             return None
         others = (one.parameters for one in self._by_check.get(call.check, ()) if one.credential == call.credential)
         wider = max((one for one in others if one.contains(call.parameters)), key=_by_fields, default=None)
-        return None if wider is None else replace(call, parameters=replace(call.parameters, fields=wider.fields))
+        return None if wider is None else replace(call, parameters=call.parameters.asking_as(wider))
 
     def _find_nearest(self, check: str, call: CheckCall) -> CheckCall | None:
         suiting = (

@@ -176,10 +176,19 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
         for route in INFERENCE_ROUTES
         for path, name in (
             (route.path, RAW_NAME),
-            (unversioned(route), RAW_NAME if route is Route.CHAT else longer),
             (route.path, OTHER_RAW),
+            *([(unversioned(route), RAW_NAME)] if route is not Route.EMBEDDINGS else []),  # that of another key is
+            (unversioned(route) if route is not Route.CHAT else route.path, longer),
         )
-    } | {(Route.CHAT.path, "chat", longer)}
+    }
+
+
+@pytest.mark.parametrize("route", [Route.TRANSCRIPTIONS, Route.SPEECH, Route.IMAGES], ids=lambda route: route.value)
+def test_an_internal_name_that_works_where_clients_call_violates(route: Route) -> None:
+    """The un-versioned address of each medium may be mounted apart, and look at no allowlist."""
+    open_there = naming(RAW_NAME, route, answer(COMPLETION), path=unversioned(route))
+    [violation] = judged(UNPUBLISHED, open_there, STRANGERS, tenant=HIDDEN).violations
+    assert violation.expected == f"the name {RAW_NAME} on POST {unversioned(route)} is refused"
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,13 @@ def test_only_the_same_request_with_more_fields_stands_for_another(other: CheckC
     assert planned([shaped()], ALL_FIELDS, FEWER_FIELDS).widened(FEWER_FIELDS) is not None
 
 
+def test_a_stream_with_its_usage_shows_what_one_without_would() -> None:
+    """The usage is asked for in a body field as others are."""
+    usage = replace(FEWER_FIELDS, parameters=replace(FEWER_FIELDS.parameters, stream_usage=True))
+    plan = planned([shaped()], usage, FEWER_FIELDS)
+    assert (plan.widened(FEWER_FIELDS), plan.widened(usage)) == (usage, None)
+
+
 # -- which call is nearest
 
 

@@ -72,8 +72,8 @@ _NONE_DECLARED = (
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
 
-    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. But for chats, what
-    is tried there only begins as a name that the key is allowed: a surface may take what nobody knows for its default.
+    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. So is one that only
+    begins as a name that the key is allowed: a surface may take what nobody knows for its default.
     """
     names = probe.tenant.unpublished_models
     if not names:
@@ -83,10 +83,11 @@ async def unpublished_refused(probe: Probe) -> None:
         for number, name in enumerate(_bounded(probe, names)):
             taking = _taking_names(probe, route, every=not number)
             longer = "" if probe.parameters.keys or route is Route.CHAT else longer_name(probe, key)
-            unknown = [one for one in taking if longer and one[1] is Address.UNVERSIONED]
-            asked.append(([one for one in taking if one not in unknown], key, name))
-            if unknown:
-                asked.append((unknown, key, longer))
+            elsewhere = [one for one in taking if longer and one[1] is Address.UNVERSIONED]
+            asked.append((elsewhere, key, longer))
+            # To embed, another key's name is tried there too: an allowlist that is not looked at shows by that one.
+            spared = elsewhere if route in _TOLD_APART else []
+            asked.append(([one for one in taking if one not in spared], key, name))
     asked += [
         (_taking_names(probe, route, every=False), key, name)
         for route, key in _keys_by_route(probe)
