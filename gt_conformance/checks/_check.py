@@ -72,14 +72,15 @@ class Parameters:
     def contains(self, other: "Parameters") -> bool:
         """Whether requests of it are those of the other with further body fields; what is needed of answers apart."""
         alike = self.asking_as(other) == replace(other, needs=self.needs, lf_data_only=self.lf_data_only)
-        return alike and self._sent > other._sent
+        return alike and self.sent > other.sent
 
     def asking_as(self, other: "Parameters") -> "Parameters":
         """These with the body fields of the other."""
         return replace(self, fields=other.fields, stream_usage=other.stream_usage)
 
     @property
-    def _sent(self) -> frozenset[str]:
+    def sent(self) -> frozenset[str]:
+        """The body fields that it sends besides what the request cannot be without."""
         return frozenset(map(repr, self.fields)) | ({"stream_options"} if self.stream_usage else set())
 
     def described(self) -> dict[str, Any]:
