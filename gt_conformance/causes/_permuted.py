@@ -86,7 +86,7 @@ class Permuted:
 
     def _amend(self, item: Blocker, result: CheckResult) -> Blocker:
         if item.because in self.explained:
-            return replace(item, because=self.blocker.finding)
+            return replace(self.blocker, reason=item.reason, because=self.blocker.finding)
         return self.blocker if self.is_of_them(item, result) else item
 
 
@@ -112,9 +112,9 @@ def find_permuted(
     places = _match(shown, {key: declared[key] for key in shown})
     if not places:
         return None
-    owns = ", ".join(f"{key} what is declared of {other}" for key, other in sorted(places.items()))
+    owns = ", ".join(f"{key} does what is declared of {other}" for key, other in sorted(places.items()))
     blocker = Blocker(
-        f"the secrets of the keys {', '.join(sorted(places))} seem to be in each other's places: may do {owns}",
+        f"the secrets of the keys {', '.join(sorted(places))} seem to be in each other's places: {owns}",
         "Check which secret belongs to which of these keys, and put each in its place. If each is right, have the "
         "tenant give each of them its own rights.",
         cause="secrets permuted",

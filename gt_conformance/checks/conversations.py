@@ -81,6 +81,8 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, RemarkKind, Ro
 
 _LATER = "said in a later conversation"
 _SAID_BEFORE = "said in an earlier message"
+_NEXT = "said in the turn before"
+_NEXT_IS, _NEXT_QUESTION = "Remember this: the name of the miller is", "What is the name of the miller that I gave you?"
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
 LETTERS_STORED = "conversation:letters"
 _STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
@@ -341,6 +343,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         again = await ask_for(probe, chat_in(probe, conversation, QUESTION), first)
         if not again.knows:
             require_no_echo(probe, again.exchange)
+            if await _knows_the_turn_before(probe, conversation):
+                return
         fact = f"what a streamed one said ({second})" if again.knows else f"the code word ({first})"
         remedy = _STORE_STREAMS if again.knows else None
         probe.fail(f"a later chat knows {fact}", f"{TRIES} answers without it", plain.exchange, remedy=remedy)
@@ -353,6 +357,20 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         await _expect_letters_kept(probe, plain.exchange, second)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
+
+
+async def _knows_the_turn_before(probe: Probe, conversation: str) -> bool:
+    """Whether what a streamed chat says is known to the next one; then it is advised that more is not.
+
+    No page says how many turns of a conversation a model is given.
+    """
+    fact = fact_of(probe, _NEXT)
+    said = await ask_again(probe, chat_in(probe, conversation, f"{_NEXT_IS} {fact}. {_OK}", stream=True))
+    asked = await ask_for(probe, chat_in(probe, conversation, _NEXT_QUESTION), fact, tries=1)
+    if not is_answered(said.response) or not asked.knows:
+        return False
+    probe.advise("a chat of a conversation knows the turn before it, and not what was said some turns earlier", said)
+    return True
 
 
 async def _ask_plainly(probe: Probe, conversation: str, fact: str) -> Recalled:

@@ -14,6 +14,8 @@ _ROUTE_AT_END = re.compile(
 _PLACEHOLDER = re.compile(r"<|\{|\$[A-Za-z_({]")
 """Of a template, of a fleet's template, or of a shell, which would have put something in its place."""
 
+_QUOTES = ("\u201c", "\u201d", "\u201e", "\u2018", "\u2019", '"', "'", "`")
+
 
 def check_base_url(base_url: str, *, where: Location | None = None, versioned: bool = False) -> str:
     """The base URL without a slash at its end.
@@ -28,6 +30,12 @@ def check_base_url(base_url: str, *, where: Location | None = None, versioned: b
             f"base_url still holds a placeholder: {base_url!r}.",
             where=where,
             hint="Put the tenant's host in its place.",
+        )
+    if base_url.strip()[:1] in _QUOTES:
+        raise InputError.of(
+            f"base_url begins with a quotation mark: {base_url!r}.",
+            where=where,
+            hint="Write it in plain quotation marks, or in none: those of word processors are a part of it.",
         )
     try:
         parts = urlsplit(base_url.strip())

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -281,6 +281,25 @@ def _forget_after(chats: int) -> MiddlewareFactory:
     return change_answers(is_any, forget)
 
 
+def _remember(messages: int) -> MiddlewareFactory:
+    """The model is given so many of a conversation's messages, the last ones: code words before them are unknown."""
+    stored: defaultdict[str, list[str]] = defaultdict(list)
+
+    def forget(request: Request, choice: Choice) -> None:
+        before = stored[request.header(CONVERSATION_HEADER)]
+        sent = [str(message.get("content")) for message in request.messages]
+        read = " ".join((*before[-messages:], *sent))
+        if "I gave you" in _asked(request) and any(one not in read for one in _words_in(choice)):
+            say(choice, "I do not know.")
+        before += [*sent, choice["message"].get("content") or ""]
+
+    return change_answers(lambda request: CHAT(request) and bool(request.header(CONVERSATION_HEADER)), forget)
+
+
+def _words_in(choice: Choice) -> list[str]:
+    return re.findall(r"\b[a-z]+-[0-9a-f]{4}\b", choice["message"].get("content") or "")
+
+
 def _mark_up(_: Request, choice: Choice) -> None:
     if choice["finish_reason"] != "length":
         text = html.escape(choice["message"]["content"]).encode("ascii", "xmlcharrefreplace").decode()
@@ -482,6 +501,12 @@ VARIANTS = (
         permitted_by="GT API reference: prompt guardrail modules apply on the server",
         lacks="content filter",
         alters="finish",
+    ),
+    variant(
+        "model-reads-four-messages",
+        "A conversation gives the model its last four messages, and none from before.",
+        with_secrets(lambda _: _remember(messages=4)),
+        permitted_by="GT API reference: how many messages of a conversation a model is given is not documented",
     ),
     variant(
         "model-digits-masked",
