@@ -20,6 +20,7 @@ from gt_sandbox.middleware import (
     EMBEDDINGS,
     IMAGES,
     MODELS,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -42,6 +43,7 @@ from gt_sandbox.middleware import (
     is_upload,
     is_whole_chat,
     json_response,
+    per_call,
     refuse,
     replace_json,
     use_key,
@@ -345,6 +347,7 @@ def test_a_header_of_keys_that_is_lost_on_some_routes_is_named() -> None:
         ("inference-fails-in-200", "answer an error with its own status"),
         ("byte-order-marks", "Find what puts a byte order mark (EF BB BF) before each answer"),
         ("unknown-fields-dropped", "pass on each field of a request"),
+        ("any-key-is-the-widest-unversioned", "Put authentication before every route"),
         ("embeddings-in-reverse", "in the order of the texts"),
         ("embeddings-of-the-first-text", "give each text its own vector"),
         ("chats-cached-by-key-alone", "answer each chat by itself, whoever asked before"),
@@ -698,7 +701,27 @@ def keep_the_plain(body: bytes) -> bytes:
     )
 
 
+def by_first_text(_: Secrets) -> MiddlewareFactory:
+    """Vectors are given again by the first text, to the key that had them."""
+    had: dict[object, Response] = {}
+
+    async def give_again(call: Call) -> None:
+        asked = call.request.fields.get("input")
+        by = (call.request.secret, json.dumps(asked[0] if isinstance(asked, list) and asked else asked))
+        if EMBEDDINGS(call.request) and by in had:
+            await call.respond(had[by])
+        elif EMBEDDINGS(call.request):
+            response = await call.response()
+            had.update({by: response} if response.succeeded else {})
+            await call.respond(response)
+        else:
+            await call.forward()
+
+    return per_call(give_again)
+
+
 MAPPED = {
+    "vectors by their first text": (with_secrets(by_first_text), "compare the whole request before"),
     "fields of chats": (
         change_requests(lambda one: CHAT(one) and is_json(one), keep_the_plain),
         "`stream` of chats, `tools` and `response_format`",

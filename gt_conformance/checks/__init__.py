@@ -30,7 +30,7 @@ from gt_conformance.checks._check import (
     reaches,
 )
 from gt_conformance.checks._completion import text_in
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, OPEN_TO_ANY_KEY, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -128,6 +128,7 @@ __all__ = [
     "NO_KEY",
     "NO_SUCH_ROUTE",
     "OPEN_ANEW",
+    "OPEN_TO_ANY_KEY",
     "OWN",
     "PASS_ON_KEY",
     "PREFLIGHT",
