@@ -761,3 +761,12 @@ def test_a_version_that_leads_nowhere_is_not_an_api_that_is_off() -> None:
     missing = Response(404, (("content-type", "text/plain"),), b"404 page not found")
     [line] = found(judged(refuse(lambda one: "/v1/" in one.path, missing)))
     assert "lead /api/tenant/v1/* to the API" in line
+
+
+@pytest.mark.parametrize("refusal", [error_response(401, "invalid key"), error_response(403, "Forbidden")])
+def test_instances_most_of_which_refuse_are_one_finding(refusal: Response) -> None:
+    """One of four answers: no key is blamed, no right, and no ban."""
+    numbers = count(1)
+    lines = found(judged(refuse(lambda _: next(numbers) % 4 > 0, refusal), every=True))
+    assert len(lines) == 1, lines
+    assert "violates: Find what fails intermittently" in lines[0]
