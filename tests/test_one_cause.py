@@ -20,6 +20,7 @@ from gt_sandbox.middleware import (
     EMBEDDINGS,
     IMAGES,
     MODELS,
+    Call,
     MiddlewareFactory,
     Predicate,
     Request,
@@ -42,6 +43,7 @@ from gt_sandbox.middleware import (
     is_upload,
     is_whole_chat,
     json_response,
+    per_call,
     refuse,
     replace_json,
     use_key,
@@ -345,6 +347,7 @@ def test_a_header_of_keys_that_is_lost_on_some_routes_is_named() -> None:
         ("inference-fails-in-200", "answer an error with its own status"),
         ("byte-order-marks", "Find what puts a byte order mark (EF BB BF) before each answer"),
         ("unknown-fields-dropped", "pass on each field of a request"),
+        ("any-key-is-the-widest-unversioned", "Put authentication before every route"),
         ("embeddings-in-reverse", "in the order of the texts"),
         ("embeddings-of-the-first-text", "give each text its own vector"),
         ("chats-cached-by-key-alone", "answer each chat by itself, whoever asked before"),
@@ -698,7 +701,27 @@ def keep_the_plain(body: bytes) -> bytes:
     )
 
 
+def by_first_text(_: Secrets) -> MiddlewareFactory:
+    """Vectors are given again by the first text, to the key that had them."""
+    had: dict[object, Response] = {}
+
+    async def give_again(call: Call) -> None:
+        asked = call.request.fields.get("input")
+        by = (call.request.secret, json.dumps(asked[0] if isinstance(asked, list) and asked else asked))
+        if EMBEDDINGS(call.request) and by in had:
+            await call.respond(had[by])
+        elif EMBEDDINGS(call.request):
+            response = await call.response()
+            had.update({by: response} if response.succeeded else {})
+            await call.respond(response)
+        else:
+            await call.forward()
+
+    return per_call(give_again)
+
+
 MAPPED = {
+    "vectors by their first text": (with_secrets(by_first_text), "compare the whole request before"),
     "fields of chats": (
         change_requests(lambda one: CHAT(one) and is_json(one), keep_the_plain),
         "`stream` of chats, `tools` and `response_format`",
@@ -738,3 +761,12 @@ def test_a_version_that_leads_nowhere_is_not_an_api_that_is_off() -> None:
     missing = Response(404, (("content-type", "text/plain"),), b"404 page not found")
     [line] = found(judged(refuse(lambda one: "/v1/" in one.path, missing)))
     assert "lead /api/tenant/v1/* to the API" in line
+
+
+@pytest.mark.parametrize("refusal", [error_response(401, "invalid key"), error_response(403, "Forbidden")])
+def test_instances_most_of_which_refuse_are_one_finding(refusal: Response) -> None:
+    """One of four answers: no key is blamed, no right, and no ban."""
+    numbers = count(1)
+    lines = found(judged(refuse(lambda _: next(numbers) % 4 > 0, refusal), every=True))
+    assert len(lines) == 1, lines
+    assert "violates: Find what fails intermittently" in lines[0]

@@ -1,9 +1,8 @@
 """What explains several results shows at the end of a run: failures, answers mixed up or repeated, other instances."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from gt_conformance.causes._alike import Alike, find_alike
 from gt_conformance.causes._altered import Altered, find_altered
@@ -122,12 +121,9 @@ async def _find_others(
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
             found = found if changed is None else Causes((*found.found, changed))
-    finders = (
-        partial(find_altered, exchanges=seen.exchanges),
-        find_joining,
-        partial(find_fields, exchanges=seen.exchanges),
-    )
+    finders: Sequence[Callable[[Iterable[CheckResult], Mapping[str, Exchange]], _Cause | None]]
+    finders = (find_altered, find_joining, find_fields)
     for find in finders:  # each in what is left of them
-        cause = find(map(found.amend, results))
+        cause = find(map(found.amend, results), seen.exchanges)
         found = found if cause is None else Causes((*found.found, cause))
     return found

@@ -1,9 +1,14 @@
 """Findings that are one cause where they come together (``checks/_joint.py``) become one at the end of a run."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
-from gt_conformance.checks import JOINT, CheckResult, Joint, Violation
+from gt_conformance.checks import JOINT, OPEN_TO_ANY_KEY, Address, CheckResult, Joint, Violation
+from gt_conformance.exchange import Exchange
+from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,33 @@ class Joining:
         return violation if joint is None else replace(violation, finding=joint.finding, remedy=joint.remedy)
 
 
-def find_joining(results: Iterable[CheckResult]) -> Joining | None:
+def find_joining(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Joining | None:
     """Which findings these results join; None where each comes alone."""
-    met = {item.finding for result in results for item in result.violations}
+    proofs: dict[str, list[Exchange | None]] = defaultdict(list)
+    for item in (item for result in results for item in result.violations):
+        proofs[item.finding].append(exchanges.get(item.exchange or ""))
+    met = proofs.keys()
     joined: dict[str, Joint] = {}
+    for at, joint in OPEN_TO_ANY_KEY.items():
+        unowned = {
+            one for one, found in proofs.items() if joint.finding in met and all(_is_unowned(e, at) for e in found)
+        }
+        joined |= dict.fromkeys(unowned, joint)
     for joint in JOINT:
         found = met & joint.findings - joined.keys()
         if len(found) >= joint.least:
             joined |= dict.fromkeys(found - {joint.finding}, joint)
     return Joining(joined) if joined else None
+
+
+def _is_unowned(exchange: Exchange | None, at: Address) -> bool:
+    """Whether what a key has is not found for it, by that address."""
+    if exchange is None or exchange.response is None or not exchange.request.is_due:
+        return False
+    request = exchange.request
+    is_named = CONVERSATION_HEADER in dict(request.headers) or _OF_A_FILE.search(request.path) is not None
+    is_there = (Address.VERSIONED if "/v1/" in request.path else Address.UNVERSIONED) is at
+    return is_named and is_there and exchange.response.status == HTTPStatus.NOT_FOUND
+
+
+_OF_A_FILE = re.compile(r"/(?:files|uploads)/[^/]+$")

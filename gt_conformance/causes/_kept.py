@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from gt_conformance.checks import CheckResult, find_limit, finding_of
 from gt_conformance.exchange import Exchange
 
-_LEAST, _LEAST_ADDRESSES, _NEARLY_ALL = 3, 2, 0.8
+_LEAST, _LEAST_ADDRESSES, _NEARLY_ALL, _SELDOM = 3, 2, 0.8, 0.1
 _FINDING = finding_of("", "cache:refusals", shared=True)
 _KEEP_NONE = (
     "Have no cache before the tenant keep a refusal (a 4xx): what one request is refused with is given, word for word, "
@@ -66,6 +66,8 @@ def find_kept(
         explained = shown | {one.ref for one in wrong if any(_may_give(other, one) for other in first)}
         is_rule = len(certain) >= max(_LEAST, len(served) / 2)
         is_rule = is_rule and sum(one.ref in explained for one in served) >= _NEARLY_ALL * len(served)
+        fresh = [one for one in served if not _follows_same(one, known_by, exchanges)]
+        is_rule = is_rule and len(fresh) <= _SELDOM * len(served)
         is_wide = len({one.request.path for one in certain}) >= _LEAST_ADDRESSES
         if is_rule and is_wide and not _is_ban(certain, exchanges):
             return Kept(explained, _renamed(results, explained, keys_not_taken))
@@ -128,6 +130,17 @@ def _may_give(first: Exchange, later: Exchange) -> bool:
     """Whether the later one may have got the refusal of the first, which asked for something else."""
     is_before = (first.started_ms or 0.0) < (later.started_ms or 0.0)
     return is_before and first.request != later.request and _is_same(first, later)
+
+
+def _follows_same(later: Exchange, known_by: Callable[[Exchange], Hashable], exchanges: Mapping[str, Exchange]) -> bool:
+    """Whether anybody got the same there before: what no request was refused with yet, no cache can give."""
+    return any(
+        one is not later
+        and (one.started_ms or 0.0) < _end_of(later)
+        and known_by(one) == known_by(later)
+        and _is_same(one, later)
+        for one in exchanges.values()
+    )
 
 
 def _is_same(one: Exchange, other: Exchange) -> bool:

@@ -78,7 +78,7 @@ _OF_BODIES = frozenset(
     finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
 )
 """What a firewall may do that lets bodies through by what they hold."""
-_ASKED_AGAIN = 3
+_ASKED_AGAIN, _OFTEN_ASKED = 3, 8
 _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
 _AUDIO = "/audio/"
@@ -166,6 +166,8 @@ class Outage:
         if blocker.because or exchange is None or not has_ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
         words = words_of(exchange)
+        if goes_wrong(exchange) and words in self.unsteady:
+            return self.unsteady[words].finding
         found = self.due.get((words, place_of(exchange)), "")
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
@@ -234,7 +236,7 @@ async def find_outage(
     for words, failures in by_words.items():
         if gone is not None and failures[0].exchange.failure in LOST:
             causes |= {(words, failure.place): Cause.by(gone) for failure in failures}
-        elif await _is_unsteady([one.exchange for one in failures], send_again):
+        elif await _is_unsteady([one.exchange for one in failures], send_again, _tries(words, exchanges)):
             unsteady[words] = await _limit_of(words, exchanges, send_again)
         elif words == PAGE or words.startswith(ERROR_INSIDE):
             continue  # at all times: what such answers are is told by the checks that meet them
@@ -259,7 +261,9 @@ async def find_outage(
     mistaken = {
         finding: named[words_of(exchange)].finding
         for finding, exchange in keys_not_taken.items()
-        if goes_wrong(exchange) and words_of(exchange) in named and await _is_taken_again(exchange, send_again)
+        if goes_wrong(exchange)
+        and words_of(exchange) in named
+        and await _is_taken_again(exchange, send_again, _tries(words_of(exchange), exchanges))
     }
     if gone is not None:
         silent = (finding for finding, exchange in keys_not_taken.items() if exchange.failure in LOST)
@@ -307,7 +311,11 @@ async def _refused_by_turns(
             if (words := words_of(one)) not in known and find_limit(one) is None:
                 met[words].append(one)
                 read[words] += [] if violation is None else [_Failure(violation, one)]
-    return {words: read[words] for words, found in met.items() if await _is_unsteady(found, send_again)}
+    return {
+        words: read[words]
+        for words, found in met.items()
+        if await _is_unsteady(found, send_again, _tries(words, exchanges))
+    }
 
 
 def _shown_by_block(outage: Outage, results: Iterable[CheckResult]) -> Mapping[CheckCall, Violation]:
@@ -580,8 +588,15 @@ def _explained(failure: _Failure) -> Cause:
     return Cause(failure.violation.finding, remedy)
 
 
+def _tries(words: str, exchanges: Exchanges) -> int:
+    """How often to ask again: more often where most of what is due fails in these words, and the rest is answered."""
+    due = [one for one in exchanges.values() if one.request.is_due and one.response is not None]
+    failed = sum(goes_wrong(one) and words_of(one) == words for one in due)
+    return _OFTEN_ASKED if failed * 2 > len(due) and any(map(has_succeeded, due)) else _ASKED_AGAIN
+
+
 async def _is_unsteady(
-    failures: Sequence[Exchange], send_again: Callable[[Exchange, int], Awaitable[Exchange]]
+    failures: Sequence[Exchange], send_again: Callable[[Exchange, int], Awaitable[Exchange]], tries: int
 ) -> bool:
     """Whether one of a few requests does not fail when it is sent again.
 
@@ -599,16 +614,18 @@ async def _is_unsteady(
     if any(map(_is_answered_otherwise, first, again)):
         return True
     quick = [one for one in first if _is_quick(one)]
-    rounds = [(one, number) for number in range(1, _ASKED_AGAIN) for one in quick]
-    for exchange, number in rounds[: _ASKED_AGAIN - len(first)]:
+    rounds = [(one, number) for number in range(1, tries) for one in quick]
+    for exchange, number in rounds[: tries - len(first)]:
         if _is_answered_otherwise(exchange, await send_again(exchange, number)):
             return True
     return False
 
 
-async def _is_taken_again(exchange: Exchange, send_again: Callable[[Exchange, int], Awaitable[Exchange]]) -> bool:
+async def _is_taken_again(
+    exchange: Exchange, send_again: Callable[[Exchange, int], Awaitable[Exchange]], tries: int
+) -> bool:
     """Whether what a preflight sent does not fail any more; what is refused there may be due to be."""
-    for number in range(_ASKED_AGAIN):
+    for number in range(tries):
         again = await send_again(exchange, number)
         if not fails(again) and not is_redirected(again):
             return True

@@ -221,7 +221,10 @@ def _of_vectors(
         return Repeats(frozenset(shown), own.finding, own.remedy or "")
     if not mixed or not (let_in or cached in proofs):  # of chats, say, which are one cache with these
         return None
-    return Repeats(frozenset(shown), cached, _WHOLE_REQUEST)
+    repeated = [one for found in shown.values() for one in found if one is not None and one.response is not None]
+    is_of_others = any(first[one.response.body].request.key != one.request.key for one in repeated if one.response)
+    remedy = f"{CACHE_BY_KEY} {_AS_WELL}" if is_of_others else _WHOLE_REQUEST
+    return Repeats(frozenset(shown), cached, remedy)
 
 
 def _asks_for_base64(exchange: Exchange) -> bool:
@@ -233,7 +236,11 @@ def _is_in_base64(exchange: Exchange) -> bool:
 
 
 _BASE64 = re.compile(rb'"embedding"\s*:\s*"')
-_WHOLE_REQUEST = f"{CACHE_BY_KEY} It has to look at the whole request as well: embeddings are those of other texts."
+_AS_WELL = "It has to look at the whole request as well: embeddings are those of other texts."
+_WHOLE_REQUEST = (
+    "Have the tenant, and every cache before it, compare the whole request before it gives an answer again, its "
+    "`model`, `input` and `encoding_format`: embeddings are those of other requests of the same key."
+)
 
 
 def _number_of_texts(exchange: Exchange) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
 from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, READ_BY_OTHERS
-from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, WITHOUT_SCOPE, Address, hole
+from gt_conformance.checks._surfaces import AUTHENTICATE, LET_IN_BY_TURNS, TO_ANY_KEY, WITHOUT_SCOPE, Address, hole
 from gt_conformance.checks._wording import LIST_DIFFERENTLY, finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
@@ -89,6 +89,9 @@ LETTERS_LOST = Joint(
     "text:utf-8",
     "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
 )
+
+OPEN_TO_ANY_KEY = {at: Joint((), hole(at, TO_ANY_KEY), AUTHENTICATE) for at in Address}
+"""By address: what nobody's key opens there. A key's own conversations and files are not found there either."""
 
 JOINT = (
     *_of_dead_keys(),

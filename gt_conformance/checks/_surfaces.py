@@ -202,7 +202,8 @@ SURFACES = (
 
 _FORMS = ("chat_stream", "conversation_chat", "file_alias")
 WITHOUT_A_KEY = "without a key"
-_TO_ANY_KEY = "to any key"
+TO_ANY_KEY = "to any key"
+"""The state of a key that nobody looked at."""
 AUTHENTICATE = (
     "Put authentication before every route and address of the tenant; take keys as Authorization: Bearer only."
 )
@@ -375,7 +376,7 @@ async def try_or_block(
         return blocked
 
 
-_NOBODYS = ((Presentation.NONE, WITHOUT_A_KEY), (Presentation.MADE_UP, _TO_ANY_KEY))
+_NOBODYS = ((Presentation.NONE, WITHOUT_A_KEY), (Presentation.MADE_UP, TO_ANY_KEY))
 
 
 async def find_hole(probe: Probe, tried: Tried, ids: Ids) -> str | None:
@@ -482,7 +483,7 @@ async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> 
         cause = await find_hole(probe, replace(tried, surface=plain), ids)
     if cause is None:
         listing = replace(tried, surface=surface_of("models"), address=Address.VERSIONED)
-        any_key = hole(Address.VERSIONED, _TO_ANY_KEY)
+        any_key = hole(Address.VERSIONED, TO_ANY_KEY)
         cause = any_key if await find_hole(probe, listing, ids) == any_key else None
     if cause is None:
         return False

@@ -89,6 +89,7 @@ class Closing:
                 f"Look whether {named} expired, or was rotated or revoked, during the run: then set its current "
                 f"secret, and run again. Else {_BANNED[0].lower()}{_BANNED[1:]}",
                 cause="live keys stopped working",
+                exchange=failed[0].after.ref,
             )
         refused = sum(_is_refusal(one.response) for one in self.exchanges.values())
         return Blocker(
@@ -96,6 +97,7 @@ class Closing:
             f"{found}: no refusal of this run can be distinguished from a ban",
             _BANNED,
             cause="live keys stopped working",
+            exchange=failed[0].after.ref,
         )
 
     def _may_be_rotated(self, failed: Sequence[Control]) -> bool:
