@@ -11,7 +11,7 @@ from gt_conformance.exchange import Request
 from gt_conformance.planning import Plan
 from gt_conformance.session import Session
 from gt_conformance.vocabulary import Outcome, Route
-from tests.fake_tenant import REGISTRY, FakeSender, answer, given, key, place, plan_of, run, tenant_of
+from tests.fake_tenant import REGISTRY, FakeSender, key, place, plan_of, run, tenant_of
 
 TENANT = tenant_of(key("one"), key("two"))
 Body = Callable[[Probe], Awaitable[None]]
@@ -42,11 +42,15 @@ def planned(checks: list[Check], *calls: CheckCall) -> Plan:
 
 
 def judged(checks: list[Check], *calls: CheckCall) -> tuple[Session, list[str]]:
-    """The session that judged these calls, and the paths that checks asked for, in order."""
-    sender = FakeSender(given(answer({}), lambda request: "test" in request.url))
+    """The session that judged these calls, and the paths that checks asked for, in order.
+
+    What is refused is asked for again at the end of a run.
+    """
+    sender = FakeSender()
     session = run(planned(checks, *calls), sender)
     assert not session.suite_errors, session.suite_errors
-    return session, [place(request).removeprefix("/v1/") for request in sender.sent if "test" in request.url]
+    asked = dict.fromkeys(request for request in sender.sent if "test" in request.url)
+    return session, [place(request).removeprefix("/v1/") for request in asked]
 
 
 NEEDED, RESTING = CheckCall("test.needed", "one"), CheckCall("test.resting", "one")
