@@ -113,10 +113,11 @@ def find_permuted(
     if not places:
         return None
     owns = ", ".join(f"{key} does what is declared of {other}" for key, other in sorted(places.items()))
+    *others, last = sorted(places)
     blocker = Blocker(
-        f"the secrets of the keys {', '.join(sorted(places))} seem to be in each other's places: {owns}",
-        "Check which secret belongs to which of these keys, and put each in its place. If each is right, have the "
-        "tenant give each of them its own rights.",
+        f"the secrets of these keys seem to be in each other's places: {owns}",
+        f"Check the secrets of the keys {', '.join(others)} and {last}, and put each in its place. If each is right, "
+        "have the tenant give each of them its own rights.",
         cause="secrets permuted",
     )
     found = Permuted(places, blocker, exchanges)

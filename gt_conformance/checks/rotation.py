@@ -115,6 +115,7 @@ async def _is_swapped(probe: Probe, revoked: Credential, found: Sequence[Tried])
                 f"both are right, the tenant revoked {key.name} instead of {revoked.name}.",
                 acts=refused.acts,
                 cause=refused.cause,
+                exchange=next(one.exchange for one in found if one.is_open),
             )
             return True
     return False
