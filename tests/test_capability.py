@@ -295,6 +295,12 @@ def test_signs_in_place_of_a_part_of_the_code_word_are_a_mask(said: str) -> None
     assert is_masked(said, "lumvara-d4bc")
 
 
+@pytest.mark.parametrize("said", ["[" * 1_000_000, "<{(" * 300_000, "[" + "A" * 1_000_000, "a#" * 500_000])
+def test_a_mask_is_looked_for_once_in_whatever_is_said(said: str) -> None:
+    """A search that began anew at each character of these would take hours."""
+    assert not is_masked(said, "lumvara-d4bc")
+
+
 @pytest.mark.parametrize(
     "said", ["lumvara", "**lumvara**", "lumvara-d4b", "kestrin-####", "# Answer", "#4", "lumvara-?", "[NAME]", "xx"]
 )

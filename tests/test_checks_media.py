@@ -148,6 +148,16 @@ VIOLATIONS: dict[str, tuple[str, object, str]] = {
 }
 
 
+@pytest.mark.parametrize("url", ["https://elsewhere.example/1.png", "http://[::1/1.png", "//[/1.png"])
+def test_an_image_on_another_host_is_not_fetched(url: str) -> None:
+    """Nor is what is no address at all: it is said to be unverified."""
+    result = judged(DRAWS, to(ROUTE[DRAWS], answer(images({"url": url}))))
+    assert result.outcome is Outcome.CONFORMS
+    assert "an image is a url on another host, where the suite sends nothing: unverified" in [
+        one.text for one in result.advisories
+    ]
+
+
 @pytest.mark.parametrize(("check", "given", "said"), VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_wrong_answer_is_a_violation(check: str, given: object, said: str) -> None:
     """An answer that breaks what must hold violates, and the reason says what came."""

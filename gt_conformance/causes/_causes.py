@@ -89,7 +89,7 @@ async def find_causes(
     if (alike := find_alike(results, seen.exchanges, declared)) is not None:
         return Causes((alike,))
     if (permuted := find_permuted(results, seen.exchanges, seen.keys, seen.keys_not_taken)) is not None:
-        others = await _find_others(list(map(permuted.amend, results)), seen, judge_own)
+        others = await _find_others(list(map(permuted.amend, results)), seen.without(permuted.shown), judge_own)
         return Causes((permuted, *others.found))
     if kept is not None:
         others = await _find_others(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)

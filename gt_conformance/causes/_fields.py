@@ -43,7 +43,7 @@ def find_fields(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange
     shown: dict[str, str] = {}
     explained: set[str] = set()
     refused: set[str] = set()
-    is_structured, lacking = True, ""
+    is_structured, lacking = True, set[Ability]()
     for result in results:
         for item in result.violations:
             field = _without_effect(result.call.check, item, exchanges)
@@ -54,8 +54,9 @@ def find_fields(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange
         if result.call.check == _STRUCTURED:
             is_structured = is_structured and not (result.blockers or result.advisories)
         for blocker in result.blockers:
-            lacking += blocker.reason
-            if Ability.TOOLS in blocker.reason or Ability.JSON in blocker.reason:
+            lacks = {ability for ability in Ability if ability in blocker.reason}
+            lacking |= lacks
+            if lacks & {Ability.TOOLS, Ability.JSON}:
                 explained.add(blocker.finding)
     has_no_tools = Ability.TOOLS in lacking
     if not shown or is_structured or not (has_no_tools or refused) or Ability.RECALL in lacking:

@@ -45,7 +45,7 @@ def find_joining(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
         joined |= dict.fromkeys(unowned, joint)
     for joint in JOINT:
         found = met & joint.findings - joined.keys()
-        if len(found) >= joint.least:
+        if joint.joins(found):
             joined |= dict.fromkeys(found - {joint.finding}, joint)
     return Joining(joined) if joined else None
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import CheckResult, find_limit, finding_of
+from gt_conformance.checks import CheckResult, find_limit, finding_of, is_of_model
 from gt_conformance.exchange import Exchange
 
 _LEAST, _LEAST_ADDRESSES, _NEARLY_ALL, _SELDOM = 3, 2, 0.8, 0.1
@@ -66,8 +66,10 @@ def find_kept(
         explained = shown | {one.ref for one in wrong if any(_may_give(other, one) for other in first)}
         is_rule = len(certain) >= max(_LEAST, len(served) / 2)
         is_rule = is_rule and sum(one.ref in explained for one in served) >= _NEARLY_ALL * len(served)
+        if not is_rule:
+            continue
         fresh = [one for one in served if not _follows_same(one, known_by, exchanges)]
-        is_rule = is_rule and len(fresh) <= _SELDOM * len(served)
+        is_rule = len(fresh) <= _SELDOM * len(served)
         is_wide = len({one.request.path for one in certain}) >= _LEAST_ADDRESSES
         if is_rule and is_wide and not _is_ban(certain, exchanges):
             return Kept(explained, _renamed(results, explained, keys_not_taken))
@@ -166,8 +168,9 @@ def _is_served(exchange: Exchange, exchanges: Mapping[str, Exchange]) -> bool:
 
 
 def _is_refused(exchange: Exchange) -> bool:
-    """Whether it was answered with a 4xx that no limit is the reason of."""
-    return exchange.response is not None and exchange.response.refused and find_limit(exchange) is None
+    """Whether it was answered with a 4xx that is no limit of requests, and not the model's or a filter's."""
+    response = exchange.response
+    return response is not None and response.refused and find_limit(exchange) is None and not is_of_model(response)
 
 
 def _end_of(exchange: Exchange) -> float:

@@ -9,6 +9,7 @@ part or one right. At the end of a run each of these becomes one finding.
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -47,9 +48,10 @@ from gt_conformance.checks import (
     explain_silence,
     find_limit,
     finding_of,
+    is_of_model,
     says_no_key,
 )
-from gt_conformance.errors import Blocker
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
@@ -79,6 +81,7 @@ _OF_BODIES = frozenset(
 )
 """What a firewall may do that lets bodies through by what they hold."""
 _ASKED_AGAIN, _OFTEN_ASKED = 3, 8
+_MOST_WORDS = 5
 _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
 _AUDIO = "/audio/"
@@ -243,7 +246,9 @@ async def find_outage(
         elif len({failure.violation.finding for failure in failures}) > 1 or is_refused(failures[0].exchange):
             causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
     if gone is None:
-        by_turns = await _refused_by_turns(held, exchanges, by_words, send_again)
+        by_turns: Mapping[str, Sequence[_Failure]] = {}
+        with suppress(Blocked):  # by a limit of the run: what was found until then holds
+            by_turns = await _refused_by_turns(held, exchanges, by_words, send_again)
         unsteady |= dict.fromkeys(by_turns)
         found += [one for failures in by_turns.values() for one in failures]
         causes |= (
@@ -296,7 +301,8 @@ async def _refused_by_turns(
     """By their words, unless these are ``known``: refusals that come now and then, which checks read something into.
 
     Some read a right into it that the key lacks, or miss what it needs. What was answered in the run to the very same
-    request was waited for by a check.
+    request was waited for by a check; a filter, and a model that takes no more, may refuse one time and not another.
+    The words that come most often are looked at.
     """
     answered = {one.request for one in exchanges.values() if has_succeeded(one)}
     met: dict[str, list[Exchange]] = defaultdict(list)
@@ -308,13 +314,12 @@ async def _refused_by_turns(
             one = exchanges.get(ref)
             if one is None or not one.request.is_due or not is_refused(one) or one.request in answered:
                 continue
-            if (words := words_of(one)) not in known and find_limit(one) is None:
+            if (words := words_of(one)) not in known and find_limit(one) is None and not is_of_model(one.response):
                 met[words].append(one)
                 read[words] += [] if violation is None else [_Failure(violation, one)]
+    most = sorted(met, key=lambda words: len(met[words]), reverse=True)[:_MOST_WORDS]
     return {
-        words: read[words]
-        for words, found in met.items()
-        if await _is_unsteady(found, send_again, _tries(words, exchanges))
+        words: read[words] for words in most if await _is_unsteady(met[words], send_again, _tries(words, exchanges))
     }
 
 
@@ -322,19 +327,17 @@ def _shown_by_block(outage: Outage, results: Iterable[CheckResult]) -> Mapping[C
     """The result that shows what fails now and then, where it keeps checks from being carried out and nothing else."""
     if UNSTEADY not in (cause.finding for cause in outage.unsteady.values()):
         return {}
-    blocked: CheckResult | None = None
-    for result in map(outage.amend, results):
-        if any(item.finding == UNSTEADY for item in result.violations):
-            return {}
-        if blocked is None and any(item.because == UNSTEADY for item in result.blockers):
-            blocked = result
-    for ref in blocked.exchanges if blocked is not None else ():
+    amended = list(map(outage.amend, results))
+    if any(item.finding == UNSTEADY for result in amended for item in result.violations):
+        return {}
+    blocked = [result for result in amended if any(item.because == UNSTEADY for item in result.blockers)]
+    for by, ref in ((result, ref) for result in blocked for ref in result.exchanges):
         one = outage.exchanges.get(ref)
         cause = outage.unsteady.get(words_of(one)) if one is not None and goes_wrong(one) else None
-        if blocked is not None and one is not None and one.response is not None and cause is not None:
+        if one is not None and one.response is not None and cause is not None:
             expected, found = "the request is answered, as it is when it is sent again", describe(one.response)
             shown = Violation(expected, found, ref, cause.remedy, cause.finding, acts=Actor.TENANT)
-            return {blocked.call: shown}
+            return {by.call: shown}
     return {}
 
 

@@ -1,8 +1,8 @@
 """Secrets in each other's places show in what the keys may do: each does what is declared of another one.
 
 Each check meets that in its own way: rights that a key lacks, rights that it should not have, lists of other names.
-Where a tenant gives keys too much, or too little, there is no key for what is declared of some: only where what is
-declared of each is what another one may do, is it the tenant file that is wrong.
+Where a tenant gives keys too much, or too little, there is no key for what is declared of some. The tenant file is
+wrong only where what is declared of each key is what another one may do.
 """
 
 from collections import defaultdict
@@ -24,6 +24,8 @@ from gt_conformance.exchange import Exchange, Request
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.vocabulary import Actor, Purpose, Route
 
+_OF_RIGHTS = tuple(one for one in OF_RIGHTS if not one.startswith("conversation"))
+"""But for conversations: whichever key opened one, no other may read it."""
 _CONVERSATIONS = "/conversations"
 _VERSIONED = "/v1/"
 
@@ -62,6 +64,12 @@ class Permuted:
     explained: frozenset[str] = frozenset()
     """The findings that are this one."""
 
+    @property
+    def shown(self) -> frozenset[str]:
+        """The answers that only show whose secrets they are, by their references."""
+        sent = (one for one in self.exchanges.values() if one.request.key in self.places)
+        return frozenset(one.ref for one in sent if is_presented(one.request) and is_wrong(one))
+
     def amend(self, result: CheckResult) -> CheckResult:
         """The result, blocked by this where it is about what one of these keys may do."""
         violations = tuple(item for item in result.violations if not self.explains(item))
@@ -73,7 +81,8 @@ class Permuted:
         """Whether it is about what a key may do, and shown by one of these keys."""
         if not self._is_sent_by_them(violation.exchange or ""):
             return False
-        return violation.finding.startswith(OF_RIGHTS) or is_wrong(self.exchanges[violation.exchange or ""])
+        exchange = self.exchanges[violation.exchange or ""]
+        return violation.finding.startswith(_OF_RIGHTS) or (is_presented(exchange.request) and is_wrong(exchange))
 
     def is_of_them(self, blocker: Blocker, result: CheckResult) -> bool:
         """Whether it is the operator's, and about one of these keys."""

@@ -321,7 +321,7 @@ def is_masked(said: str, fact: str) -> bool:
 
 def _fits(kept: Sequence[str], fact: str) -> bool:
     """Whether these parts are what is kept of the fact, with something else in between."""
-    is_enough = len(kept) > 1 and sum(map(len, kept)) >= len(fact) // 3
+    is_enough = 1 < len(kept) <= len(fact) and len(fact) // 3 <= sum(map(len, kept)) < len(fact)
     return is_enough and re.fullmatch(".+".join(map(re.escape, kept)), fact, re.IGNORECASE) is not None
 
 
@@ -335,9 +335,10 @@ def _masked(probe: Probe, said: str) -> Blocked:
     )
 
 
-_BRACKETED = re.compile(r"[\[<({]+[A-Z][A-Z0-9_ ]+[\])>}]+")
+_IN_BRACKETS = r"[\[<({]{1,4}[A-Z][A-Z0-9_ ]{1,40}[\])>}]{1,4}"
+_BRACKETED = re.compile(_IN_BRACKETS)
 _SIGNS = re.compile(r"[#*\u2022\u2588]+|[xX_?]{2,}")
-_HIDDEN = re.compile(r"(?!\[INST\])[\[<({]+[A-Z][A-Z0-9_ ]+[\])>}]+|[#*\u2022\u2588]{8,}")
+_HIDDEN = re.compile(rf"(?!\[INST\]){_IN_BRACKETS}|[#*\u2022\u2588]{{8,}}")
 _BOLD = re.compile(r"\*\*(.+)\*\*")
 _AROUND = ".,;:!?\"'`()"
 

@@ -5,6 +5,7 @@ was revoked nor whose secret was retired.
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
@@ -27,7 +28,7 @@ KEYS_ALIKE = "keys:not distinguished"
 
 @dataclass(frozen=True)
 class Joint:
-    """Causes that are another one where at ``least`` so many of them are met.
+    """Causes that are another one where at ``least`` so many of them are met, all those among them that ``needs`` has.
 
     Where a finding is a check's own, its id is given in place of the cause.
     """
@@ -36,6 +37,7 @@ class Joint:
     cause: str
     remedy: str
     least: int = 2
+    needs: tuple[str, ...] = ()
 
     @property
     def finding(self) -> str:
@@ -46,6 +48,10 @@ class Joint:
     def findings(self) -> frozenset[str]:
         """The ids of theirs."""
         return frozenset(map(_finding_of, self.causes))
+
+    def joins(self, met: AbstractSet[str]) -> bool:
+        """Whether so many of its findings, and those that it needs, are among these."""
+        return len(met & self.findings) >= self.least and met >= set(map(_finding_of, self.needs))
 
 
 def _finding_of(cause: str) -> str:
@@ -68,9 +74,13 @@ def _of_dead_keys() -> Iterator[Joint]:
 
 def _of_rights() -> Iterator[Joint]:
     """Scopes and allowlists are looked up in one place, and so are the names that are listed and those that work."""
-    rights, remedy = "key:rights not checked", "Have the tenant check each key's scopes and allowlists on every route"
-    yield Joint((SCOPES_NOT_ENFORCED, NAMES_OPEN, OPENED_WITHOUT_A_NAME), rights, f"{remedy}.", least=3)
-    yield Joint((SCOPES_NOT_ENFORCED, NAMES_OPEN), rights, f"{remedy}.")
+    remedy = "Have the tenant check each key's scopes and allowlists on every route"
+    yield Joint(
+        (SCOPES_NOT_ENFORCED, NAMES_OPEN, OPENED_WITHOUT_A_NAME, NOT_ALLOWED, OTHERS_LISTED),
+        "key:rights not checked",
+        f"{remedy}.",
+        needs=(SCOPES_NOT_ENFORCED, NAMES_OPEN),
+    )
     yield Joint(
         (hole(Address.UNVERSIONED, WITHOUT_SCOPE), NOT_ALLOWED_UNVERSIONED),
         hole(Address.UNVERSIONED, "without the right"),
@@ -81,6 +91,7 @@ def _of_rights() -> Iterator[Joint]:
         "names:allowlists not applied",
         "Have the tenant apply each key's allowlists, to what it lists to the key as to the names that it accepts from "
         "it: the key is given names that are not on them.",
+        needs=(NAMES_OPEN,),
     )
 
 

@@ -14,7 +14,7 @@ Evidence = Mapping[str, ExchangeRecord]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The outcome of one subject. ``reason`` is empty where it conforms; ``exchanges`` are references."""
+    """The outcome of one call of a check. ``reason`` is empty where it conforms; ``exchanges`` are references."""
 
     call: CheckCall
     claim: str
@@ -115,21 +115,23 @@ class CheckResult:
         """
         if violations == self.violations and blockers == self.blockers:
             return self
-        if self.violations and not violations and blockers:
-            reason, remedy = _reason([], [*blockers]), blockers[0].remedy
-            return replace(
-                self,
-                outcome=Outcome.BLOCKED,
-                reason=reason,
-                remedy=remedy,
-                violations=(),
-                blockers=blockers,
-                usable=False,
-            )
-        remedy = next((item.remedy for item in violations if item.remedy), self.remedy)
-        if violations and not self.violations:
-            self = replace(self, outcome=Outcome.VIOLATES, reason=_reason([*violations], []))  # noqa: PLW0642 - a value
-        return replace(self, violations=violations, blockers=blockers, remedy=remedy)
+        if violations:
+            reason = self.reason if self.violations else _reason([*violations], [])
+            remedy = next((item.remedy for item in violations if item.remedy), self.remedy)
+            outcome = Outcome.VIOLATES
+        elif blockers:
+            reason, remedy, outcome = _reason([], [*blockers]), blockers[0].remedy, Outcome.BLOCKED
+        else:
+            reason, remedy, outcome = self.reason, self.remedy, self.outcome
+        return replace(
+            self,
+            outcome=outcome,
+            reason=reason,
+            remedy=remedy,
+            violations=violations,
+            blockers=blockers,
+            usable=self.usable and outcome is not Outcome.BLOCKED,
+        )
 
     def keep_from(self, call: CheckCall, check: Check) -> "CheckResult":
         """The result of a call that rests on this one, where nothing can: blocked because of this one's finding."""

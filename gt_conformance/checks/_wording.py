@@ -214,6 +214,13 @@ def names_model_as_cause(response: Response) -> bool:
     return _SAYS_MODEL.search(extract_reason(response)[:_LONGEST_REFUSAL]) is not None
 
 
+def is_of_model(response: Response | None) -> bool:
+    """Whether a refusal says that it is the model's, or that of the filter before it, and not the tenant's."""
+    return response is not None and (
+        is_beyond_context(response) or is_filtered(response) or names_model_as_cause(response)
+    )
+
+
 NOW_AND_THEN = "outage:unsteady"
 LIST_DIFFERENTLY = "instances:list differently"
 EMBED_DIFFERENTLY = "instances:embed differently"

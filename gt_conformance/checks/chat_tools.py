@@ -640,8 +640,8 @@ def join_turn(stream: Stream) -> Turn:
             turn.deviations.append("a tool call follows the finish_reason of its choice")
         finished = finished or bool(choice.get("finish_reason"))
     if sorted(turn.calls) != list(range(len(turn.calls))):
-        found = ", ".join(map(str, turn.calls))
-        turn.deviations.append(f"tool calls should be numbered from 0 on, as places of a list: {found}")
+        found = shortened(", ".join(map(str, turn.calls)), 60)
+        turn.deviations.append(f"tool calls should be numbered 0, 1, 2 and so on: {found}")
     return turn
 
 

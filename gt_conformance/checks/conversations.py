@@ -156,8 +156,9 @@ async def continuity(probe: Probe) -> None:
 async def _expect_answers_stored(probe: Probe, talk: Talk, conversation: str) -> None:
     """What the model said in the conversation goes on with it: a word that it had from a system message alone.
 
-    The last chat knows the code word, which was told before. Where it does not know that word, it is asked for alone;
-    and where no answer has it, in the same messages without the conversation, which the model must understand.
+    The last chat knows the code word, which was told before. Where it does not know that word, the model is made to say
+    it once more, and asked for it alone; and where no answer has it, in the same messages without the conversation,
+    which the model must understand.
     """
     fact, last = said_by_model(probe), await ask_last(probe, talk, conversation)
     before = await probe.send(as_clients_ask(probe, conversation))
@@ -169,6 +170,7 @@ async def _expect_answers_stored(probe: Probe, talk: Talk, conversation: str) ->
         or names_fact(said_in(last.exchange.response), fact)
     ):
         return
+    await probe.send(as_clients_ask(probe, conversation), again=1)  # no page says how far back a conversation goes
     asked = await ask_for(probe, chat_in(probe, conversation, SAID_QUESTION), fact)
     if asked.knows or not asked.answered:
         return
@@ -366,7 +368,7 @@ async def _knows_the_turn_before(probe: Probe, conversation: str) -> bool:
     """
     fact = fact_of(probe, _NEXT)
     said = await ask_again(probe, chat_in(probe, conversation, f"{_NEXT_IS} {fact}. {_OK}", stream=True))
-    asked = await ask_for(probe, chat_in(probe, conversation, _NEXT_QUESTION), fact, tries=1)
+    asked = await ask_for(probe, chat_in(probe, conversation, _NEXT_QUESTION), fact)
     if not is_answered(said.response) or not asked.knows:
         return False
     probe.advise("a chat of a conversation knows the turn before it, and not what was said some turns earlier", said)

@@ -9,7 +9,7 @@ from gt_conformance.checks._declared import is_linked_elsewhere, require_purpose
 from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import upload_beside, upload_file
-from gt_conformance.checks._wording import cause_of_answer, describe, explain_answer
+from gt_conformance.checks._wording import cause_of_answer, describe, explain_answer, is_of_model
 from gt_conformance.checks.models import expect_names, ids_in
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange
@@ -125,7 +125,7 @@ async def _expect_as_for(probe: Probe, route: Route, own: Exchange, control: Exc
         await probe.require_route(route, key.name)
         return
     expected = f"{route.title} is open to the key {key.name}, as to {other.name}, to which it is linked"
-    response = probe.answer(own, expected)
+    response = probe.success(own, expected) if is_of_model(own.response) else probe.answer(own, expected)
     remedy = explain_answer(own, response) if response.status >= _FAILS else None
     probe.fail(expected, describe(response), own, remedy=remedy, cause=cause_of_answer(own))
 

@@ -102,9 +102,11 @@ async def _expect_all_known(probe: Probe, conversation: str, linked: Sequence[tu
     for (other, file_id), stated in zip(taken, beside, strict=True):
         if probe.violations or not said or names_fact(said, stated.name):
             continue
-        with suppress(Blocked):
-            if (await poll(probe, other, file_id)).states[-1:] == (READY,):
-                await _expect_known(probe, other, route, IN_CONVERSATION, conversation)
+        states: Sequence[str] = ()
+        with suppress(Blocked):  # what is not processed is another check's finding
+            states = (await poll(probe, other, file_id)).states
+        if states[-1:] == (READY,):
+            await _expect_known(probe, other, route, IN_CONVERSATION, conversation)
 
 
 async def _expect_kept_apart(probe: Probe, conversation: str) -> None:

@@ -448,7 +448,7 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(probe.tenant.base_url))
     whole = origin + url if url.startswith("/") and not url.startswith("//") else url
     if not whole.startswith(f"{origin}/"):
-        if is_loopback(urlsplit(whole).hostname or "") and not is_loopback(urlsplit(origin).hostname or ""):
+        if is_loopback(_host_of(whole)) and not is_loopback(_host_of(origin)):
             expected = "the url of an image leads to where the client reaches it"
             found = f"{shortened(whole, 80)}, which is on the machine of whoever asks for it"
             probe.fail(expected, found, exchange, remedy=_NAME_OWN_HOST, cause="image:address")
@@ -463,6 +463,14 @@ async def _expect_address(probe: Probe, exchange: Exchange, url: str, number: in
     expected = "the url of an image gives it, without the key"
     if probe.expect(fetched, expected, lambda got: got.succeeded).succeeded:
         _expect_image(probe, fetched, response.body if response else b"", expected, number)
+
+
+def _host_of(url: str) -> str:
+    """The host of a URL; empty where it is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 _NAME_OWN_HOST = (

@@ -72,8 +72,8 @@ _NONE_DECLARED = (
 async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
 
-    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. So is one that only
-    begins as a name that the key is allowed: a surface may take what nobody knows for its default.
+    Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. A name that only
+    begins like an allowed one is tried as well, since a surface may replace unknown names by its default.
     """
     names = probe.tenant.unpublished_models
     if not names:

@@ -35,7 +35,7 @@ def check_base_url(base_url: str, *, where: Location | None = None, versioned: b
         raise InputError.of(
             f"base_url begins with a quotation mark: {base_url!r}.",
             where=where,
-            hint="Write it in plain quotation marks, or in none: those of word processors are a part of it.",
+            hint="Remove the quotation marks: they are read as a part of the URL.",
         )
     try:
         parts = urlsplit(base_url.strip())
