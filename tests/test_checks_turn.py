@@ -172,7 +172,7 @@ def test_calls_that_are_not_numbered_from_0_are_noted() -> None:
     """OpenAI's SDK for Python takes the index for a place in its list; a client that goes by the number alone works."""
     numbered = {first: (piece(first, name="a"), piece(first + 1, name="b")) for first in (0, 1)}
     noted = {first: join_turn(read_stream(stream(*pieces, DONE))).deviations for first, pieces in numbered.items()}
-    assert noted == {0: [], 1: ["tool calls should be numbered from 0 on, as places of a list: 1, 2"]}
+    assert noted == {0: [], 1: ["tool calls should be numbered 0, 1, 2 and so on: 1, 2"]}
 
 
 def test_more_texts_than_model_servers_often_take_are_sent() -> None:

@@ -343,8 +343,8 @@ REFUSED_ADDRESSES = {
     "Put the tenant's host in its place.",
     "$GT_BASE_URL": "base_url still holds a placeholder: '$GT_BASE_URL'. Put the tenant's host in its place.",
     "\u201chttps://acme.example/api/tenant\u201d": "base_url begins with a quotation mark: "
-    "'\u201chttps://acme.example/api/tenant\u201d'. Write it in plain quotation marks, or in none: those of word "
-    "processors are a part of it.",
+    "'\u201chttps://acme.example/api/tenant\u201d'. Remove the quotation marks: they are read as a part of the "
+    "URL.",
     "ftp://acme.example": f"base_url is not an http(s) address: 'ftp://acme.example'. {LOOKS}",
     "acme.example/api/tenant": f"base_url is not an http(s) address: 'acme.example/api/tenant'. {LOOKS}",
     "https:///api/tenant": f"base_url is not an http(s) address: 'https:///api/tenant'. {LOOKS}",
