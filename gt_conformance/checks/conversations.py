@@ -141,9 +141,13 @@ async def continuity(probe: Probe) -> None:
         found = f"{TRIES} answers without it"
         # By then more was said than when it was asked for first: what the model no longer tells is the model's.
         beside = await ask_for(probe, chat_in(probe, conversation, QUESTION), talk.facts[0])
-        if beside.answered and not beside.knows:
+        if not beside.answered or beside.knows:
+            probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+        elif not await _knows_the_turn_before(probe, conversation):
             raise lacks(probe, Ability.RECALL)
-        probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+        elif not await _knows_the_turn_before(probe, conversation, Address.UNVERSIONED):
+            expected = "a chat in the conversation by the un-versioned address knows the turn before it"
+            probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
     if elsewhere is not None and not elsewhere.answered and not probe.violations:
         await _expect_answered_elsewhere(probe, elsewhere.exchange)
     if elsewhere is not None and elsewhere.knows and not probe.violations:
@@ -361,14 +365,14 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         await _expect_streamed_recall(probe, talk.streamed, first)
 
 
-async def _knows_the_turn_before(probe: Probe, conversation: str) -> bool:
-    """Whether what a streamed chat says is known to the next one; then it is advised that more is not.
+async def _knows_the_turn_before(probe: Probe, conversation: str, at: Address = Address.VERSIONED) -> bool:
+    """Whether what a streamed chat says is known to the next one, by that address; then it is advised that more is not.
 
     No page says how many turns of a conversation a model is given.
     """
-    fact = fact_of(probe, _NEXT)
+    fact = fact_of(probe, f"{_NEXT}, {at.value}")
     said = await ask_again(probe, chat_in(probe, conversation, f"{_NEXT_IS} {fact}. {_OK}", stream=True))
-    asked = await ask_for(probe, chat_in(probe, conversation, _NEXT_QUESTION), fact)
+    asked = await ask_for(probe, at_address(chat_in(probe, conversation, _NEXT_QUESTION), probe.tenant, at), fact)
     if not is_answered(said.response) or not asked.knows:
         return False
     probe.advise("a chat of a conversation knows the turn before it, and not what was said some turns earlier", said)
