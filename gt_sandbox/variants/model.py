@@ -351,7 +351,6 @@ VARIANTS = (
         "The model no longer tells what was said first once a conversation has gone on for some chats.",
         with_secrets(lambda _: _forget_after(chats=1)),
         permitted_by=_MODEL,
-        lacks="recall",
     ),
     variant(
         "model-writes-no-json",
