@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
-import anyio
 import httpcore
 import httpx
 import pytest
@@ -22,9 +21,7 @@ from gt_conformance.runner import HttpSender, Sender
 from gt_conformance.session import Session
 from gt_conformance.tenant import Tenant
 from gt_sandbox import EmbeddedTenant
-from tests.loopback_http import FakeClock
-
-FASTER = 10
+from tests.clocks import FakeClock, hurried
 
 
 def judge(planned: Plan, running: EmbeddedTenant) -> Record:
@@ -33,8 +30,7 @@ def judge(planned: Plan, running: EmbeddedTenant) -> Record:
     A quarter of a run's time is left out, which makes no difference to them: nothing that is recorded is searched for
     secrets, and the record is not sealed with digests.
     """
-    with pytest.MonkeyPatch.context() as here, Session(planned, sender=direct(running, planned.tenant)) as session:
-        _hurry(here)
+    with hurried(), Session(planned, sender=direct(running, planned.tenant)) as session:
         for case in planned.cases:
             session.judgement(case)
     with pytest.MonkeyPatch.context() as here:
@@ -43,13 +39,6 @@ def judge(planned: Plan, running: EmbeddedTenant) -> Record:
         record = session.record()
     assert not record["suite_errors"], record["suite_errors"][0]
     return record
-
-
-def _hurry(here: pytest.MonkeyPatch) -> None:
-    """From here on checks wait by a clock that is faster."""
-    sleep, now, since = anyio.sleep, anyio.current_time, time.monotonic()
-    here.setattr(anyio, "sleep", lambda seconds: sleep(seconds / FASTER))
-    here.setattr(anyio, "current_time", lambda: since + (now() - since) * FASTER)
 
 
 class _Unsearched(Redactor):

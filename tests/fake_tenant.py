@@ -21,6 +21,7 @@ from gt_conformance.runner import Sender
 from gt_conformance.session import Session
 from gt_conformance.tenant import Credential, Secret, Tenant, TenantKind
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Scope
+from tests.clocks import hurried
 
 BASE_URL = "https://acme.example/api/tenant"
 ALIAS = "field-analyst"
@@ -109,7 +110,7 @@ class FakeSender(Sender):
 
 def run(plan: Plan, sender: Sender, *, strict: bool = False) -> Session:
     """The session after it carried the plan out to the end."""
-    with Session(plan, sender=lambda: sender, run_id="r1", strict=strict) as session:
+    with hurried(), Session(plan, sender=lambda: sender, run_id="r1", strict=strict) as session:
         for call in plan.distinct:
             session.result(call)
     return session

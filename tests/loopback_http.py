@@ -7,13 +7,12 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gt_conformance.exchange import Request
 from gt_conformance.runner import HttpSender
-from gt_conformance.runner._sender import Clock
 from gt_conformance.tenant import Limits, Secret, Tenant
+from tests.clocks import FakeClock
 from tests.fake_tenant import key, tenant_of
 
 SECRET = "gtak_4f9AbQ-x7Lm2_ZkR0vTn8sWc"
@@ -154,28 +153,6 @@ def a_tenant(url: str, limits: Limits) -> Tenant:
 def a_request(base_url: str, **facts: Any) -> Request:
     """A request of the key."""
     return Request(**({"method": "GET", "url": f"{base_url}/v1/models", "key": "chat"} | facts))
-
-
-@dataclass
-class FakeClock:
-    """A clock that stands still but for the pauses that are asked of it, which it keeps."""
-
-    time: float = 1_000.0
-    pauses: list[float] = field(default_factory=list)
-
-    async def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
-        await asyncio.sleep(0)
-        self.pauses.append(seconds)
-        self.time += seconds
-
-    @property
-    def clock(self) -> Clock:
-        """What a sender is given."""
-        return Clock(lambda: self.time, self.sleep, lambda: TODAY + timedelta(seconds=self.time - 1_000))
-
-
-TODAY = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
 
 
 def a_sender(tenant: Tenant, clock: FakeClock | None = None, **environment: str) -> HttpSender:

@@ -26,12 +26,12 @@ from gt_conformance.runner import HttpSender, SharedBudget
 from gt_conformance.runner._reading import Decoder, TooLarge
 from gt_conformance.runner._sender import Pace
 from gt_conformance.tenant import Limits, Secret
+from tests.clocks import FakeClock
 from tests.fake_tenant import key, tenant_of
 from tests.loopback_http import (
     QUICK,
     RETIRED,
     SECRET,
-    FakeClock,
     Handler,
     Server,
     a_request,
