@@ -404,6 +404,15 @@ FAULTS = (
         breaks=("A3",),
     ),
     fault(
+        "keys-of-other-tenants-write-datasets",
+        "A key of another tenant may upload to datasets, which another service takes.",
+        use_key_where(
+            lambda request, secrets: is_dataset_upload(request) and _is_of_other_tenant(request, secrets), "UPLOAD"
+        ),
+        caught_by="key.required",
+        breaks=("A3",),
+    ),
+    fault(
         "conversations-of-revoked-keys-open",
         "What was said in a conversation reaches other keys once its own key is revoked.",
         combine(
