@@ -397,6 +397,13 @@ FAULTS = (
         tenant_file=lambda document: _with_key(document, "manus", preset="agentic-editor"),
     ),
     fault(
+        "lists-closed-to-keys-of-few-scopes",
+        "A key that lacks some scope is refused the model list, and chats all the same.",
+        combine(*(_refuse_key(MODELS, key) for key in ("CHAT", "RAG", "CURSOR", "MANUS", "APP"))),
+        caught_by="models.contains_alias",
+        breaks=("K1", "M2"),
+    ),
+    fault(
         "keys-of-other-tenants-taken",
         "A key of another tenant works here as well.",
         use_key_where(_is_of_other_tenant, "FULL"),
