@@ -107,12 +107,13 @@ async def required(probe: Probe) -> None:
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
-    made_up = _streamed_instead(_where_unknown(probe, everywhere), everywhere)
+    unknown = _streamed_instead(_where_unknown(probe, everywhere), everywhere)
+    with_other = probe.tenant.other_tenant_key is not None and not probe.parameters.keys
+    of_others = [one for one in unknown if with_other and one[0].id in _OF_OTHERS and one[1] is Address.VERSIONED]
+    made_up = [one for one in unknown if one not in of_others or one[0].id == _OF_BOTH]
     asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
-    if probe.tenant.other_tenant_key is not None and not probe.parameters.keys:
-        of_others = [one for one in made_up if one[0].id in _OF_OTHERS and one[1] is Address.VERSIONED]
-        made_up[:] = [one for one in made_up if one not in of_others or one[0].id == _OF_BOTH]
+    if with_other:
         asked.append((of_others, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
