@@ -152,8 +152,8 @@ async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) ->
     """Whether the tenant knows the key although it does not list models to it.
 
     Where only the list is broken that is a finding of its own rows, and must not block the others. A key that may
-    be one for uploads need not be shown the list, whatever status says so, and one that inherits may be shown none by
-    mistake: its own routes are asked. The tenant then shows that it knows the key by refusing one that does not exist.
+    be one for uploads need not be shown the list, whatever status says so: its own routes are asked. The tenant then
+    shows that it knows the key by refusing one that does not exist.
     A key that is refused the list, and let into a chat, is shown to work by that.
     """
     if only_listing_fails([known.response, absent.response]):
@@ -162,7 +162,7 @@ async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) ->
         return False
     if _is_key_refused(known) and not _is_key_refused(absent) and await _may_chat(probe, known.request):
         return True
-    return probe.credential.purpose is not Purpose.INFERENCE and await _is_known_to_uploads(probe)
+    return probe.credential.purpose in {Purpose.UPLOAD, None} and await _is_known_to_uploads(probe)
 
 
 async def _is_known_to_uploads(probe: Probe) -> bool:
