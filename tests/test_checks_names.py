@@ -178,7 +178,8 @@ def test_each_name_is_tried_on_each_route_by_the_narrowest_key_that_may() -> Non
             (route.path, RAW_NAME),
             (route.path, OTHER_RAW),
             *([(unversioned(route), RAW_NAME)] if route is not Route.EMBEDDINGS else []),  # that of another key is
-            (unversioned(route) if route is not Route.CHAT else route.path, longer),
+            (unversioned(route), longer),
+            *([(route.path, longer)] if route is Route.CHAT else []),
         )
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -11,6 +12,7 @@ from gt_conformance.exchange import Failure, Request, Response
 from gt_conformance.vocabulary import Actor, Outcome
 from tests.fake_tenant import (
     BASE_URL,
+    COMPLETION,
     HTML_PAGE,
     TENANT,
     FakeSender,
@@ -149,6 +151,24 @@ def test_a_path_that_is_not_the_apis_is_named(path: str) -> None:
     call = CheckCall("chat.completes", "chat")
     found = run(plan_of(tenant, call), FakeSender(lambda _: refusal(404))).result(call)
     assert f"Check the path in base_url, {path or '/'}: the tenant's API is usually at {BASE_URL}." in found.remedy
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_the_list_alone_works(status: int) -> None:
+    """It is let into chats, so that the refusal is the finding of the list and says nothing of the secret."""
+    assert controlled(refusal(status), refusal(404)).outcome is Outcome.CONFORMS
+
+
+def test_a_key_that_is_let_into_one_of_two_chats_is_not_shown_to_work() -> None:
+    """Where instances refuse by turns, one that takes the key does not show that the list alone refuses it."""
+    turns, call = count(), CheckCall("chat.completes", "chat")
+
+    def let_in_once(asked: Request) -> Response:
+        if asked.url == NOWHERE:
+            return refusal(404)
+        return refusal(401) if asked.url == MODELS or next(turns) else answer(COMPLETION)
+
+    assert run(plan_of(TENANT, call), FakeSender(let_in_once)).result(call).outcome is Outcome.BLOCKED
 
 
 @pytest.mark.parametrize(("found", "said", "remedy"), WORDS.values(), ids=WORDS)

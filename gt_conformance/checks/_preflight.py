@@ -24,10 +24,11 @@ from gt_conformance.checks._wording import (
     extract_reason,
     format_status,
     holds_error,
+    lets_in,
     says_no_key,
 )
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response
-from gt_conformance.vocabulary import Actor, Purpose
+from gt_conformance.vocabulary import Actor, Modality, Purpose, Route
 
 KNOWN_ROUTE = "/v1/models"
 KEY_REFUSED = frozenset({401, 403})
@@ -153,17 +154,41 @@ async def _key_is_recognized(probe: Probe, known: Exchange, absent: Exchange) ->
     Where only the list is broken that is a finding of its own rows, and must not block the others. A key that may
     be one for uploads need not be shown the list, whatever status says so: its own routes are asked. The tenant then
     shows that it knows the key by refusing one that does not exist.
+    A key that is refused the list, and let into a chat, is shown to work by that.
     """
     if only_listing_fails([known.response, absent.response]):
         return await _is_told_from_another(probe, absent)
-    if probe.credential.purpose not in {Purpose.UPLOAD, None} or known.response is None or not known.response.refused:
+    if known.response is None or not known.response.refused:
         return False
+    if _is_key_refused(known) and not _is_key_refused(absent) and await _may_chat(probe, known.request):
+        return True
+    return probe.credential.purpose in {Purpose.UPLOAD, None} and await _is_known_to_uploads(probe)
+
+
+async def _is_known_to_uploads(probe: Probe) -> bool:
+    """Whether a file's state, or an upload that lacks its file, is refused to the key otherwise than to nobody's."""
     if await _is_told_from_another(probe, await _send_steadily(probe, _status(probe))):
         return True
     dataset = _dataset_of(probe)
     if dataset is None:
         return False
     return await _is_told_from_another(probe, await _send_steadily(probe, _upload_without_file(probe, dataset)))
+
+
+async def _may_chat(probe: Probe, listing: Request) -> bool:
+    """Whether the key is let into chats, with a name that it may use, and refused the list alone: each of them twice.
+
+    Where instances refuse by turns, what one of them let in shows nothing.
+    """
+    key, tenant = probe.credential, probe.tenant
+    if key.may(Route.CHAT) is False or not tenant.serves(Modality.CHAT):
+        return False
+    name = tenant.model(Modality.CHAT)
+    model = name if key.may_use(name) is not False else min(key.models or (name,))
+    chat = requests.valid(tenant, Route.CHAT, key.name, probe.run_id, model=model)
+    if not lets_in((await probe.send(chat)).response):
+        return False
+    return _is_key_refused(await probe.send(listing, again=1)) and lets_in((await probe.send(chat, again=1)).response)
 
 
 async def _is_told_from_another(probe: Probe, shown: Exchange) -> bool:

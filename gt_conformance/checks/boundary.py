@@ -62,7 +62,7 @@ from gt_conformance.checks.models import published_names
 from gt_conformance.checks.names import longer_name
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request
-from gt_conformance.tenant import Credential
+from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity, Verdict
 
 FOREIGN_ORIGIN = "https://gt-conformance.invalid"
@@ -472,30 +472,38 @@ _DATASET_WRITER = NarrowestKey(
     refuses=True,
 )
 async def dataset_not_allowlisted_refused(probe: Probe) -> None:
-    """A tiny upload to a real dataset that the key may not reach is refused with a 4xx, by either address."""
+    """A tiny upload to a real dataset that the key may not reach is refused with a 4xx, by either address.
+
+    Once a run a key that no row asks with tries it as well: a conversation key of another pair, say.
+    """
     key, tenant = probe.credential, probe.tenant
-    allowed = (key.datasets or frozenset()) | key.unsure.datasets
-    known = {*([tenant.dataset] if tenant.dataset else []), *tenant.other_datasets}
-    for other in tenant.live_credentials:
-        known |= other.datasets or frozenset()
-    foreign = sorted(known - allowed) if key.datasets is not None else sorted(tenant.other_datasets)
+    foreign = _datasets_of_others(tenant, key)
     target = foreign[0] if foreign else requests.MADE_UP_ID
-    request = requests.upload(tenant, requests.dataset_path(target), key.name, probe.run_id)
-    asked = [request]
+    asked = [_upload_into(probe, key, target)]
     # Whose dataset it is, is one thing for all keys: the narrowest one tries the other address.
     narrowest = narrowest_key(tenant, lambda other: other.may(Route.DATASET_FILES))
-    if foreign and key == narrowest and not probe.parameters.keys:
-        asked.append(at_address(request, tenant, Address.UNVERSIONED))
-    exchange, *elsewhere = await probe.send_all(asked)
+    once = key == narrowest and not probe.parameters.keys
+    others = _by_others(probe) if once else {}
+    exchange, *tried = await probe.send_all(
+        [
+            *asked,
+            *others.values(),
+            *(at_address(one, tenant, Address.UNVERSIONED) for one in asked if once and foreign),
+        ]
+    )
     if exchange.response is not None and exchange.response.succeeded and await is_of_another_dataset(probe, key):
         return
     expect_refusal(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
-    for twin in elsewhere if not probe.violations else ():
+    for (name, request), other in zip(others.items(), tried, strict=False):
+        if not lets_in(other.response) or not await is_of_another_dataset(probe, tenant.credentials[name]):
+            what = f"{request.path} by the key {name}"
+            expect_refusal(probe, other, what, statuses=range(400, 500), reasoned=False)
+    for twin in tried[len(others) :] if not probe.violations else ():
         what = f"an upload to the dataset {target} by the un-versioned address"
-        tried = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
-        await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, "into a dataset that it may not write"))
+        one = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
+        await expect_shut(probe, one, what, hole(Address.UNVERSIONED, "into a dataset that it may not write"))
     if not foreign and not probe.violations:
-        own = sorted(allowed.intersection(tenant.other_datasets))
+        own = sorted(_datasets_of(key).intersection(tenant.other_datasets))
         remedy = (
             f"Name one in other_datasets that the key {key.name} may not write: {own[0]} is declared to be its own."
             if own
@@ -505,6 +513,38 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
             "a made-up dataset was refused, which may be its absence: no real one outside the key's allowlist is known",
             remedy,
         )
+
+
+def _datasets_of(key: Credential) -> frozenset[str]:
+    """Those that the key may write, as far as that is known."""
+    return (key.datasets or frozenset()) | key.unsure.datasets
+
+
+def _datasets_of_others(tenant: Tenant, key: Credential) -> list[str]:
+    """Real datasets that the key may not write; first those that begin as one of its own, which a prefix lets in."""
+    known = {*([tenant.dataset] if tenant.dataset else []), *tenant.other_datasets}
+    for other in tenant.live_credentials:
+        known |= other.datasets or frozenset()
+    own = _datasets_of(key)
+    foreign = known - own if key.datasets is not None else set(tenant.other_datasets)
+    return sorted(foreign, key=lambda name: (not name.startswith(tuple(own)), name))
+
+
+def _by_others(probe: Probe) -> dict[str, Request]:
+    """By the name of the key, the upload of the narrowest one with which no row tries that; empty if there is none."""
+    tenant = probe.tenant
+    writers = [
+        one
+        for one in tenant.live_credentials
+        if one.may(Route.DATASET_FILES) and one.datasets is not None and not probe.has_planned(probe.check.id, one.name)
+    ]
+    writers.sort(key=lambda one: one.breadth)
+    tries = [(one, target) for one in writers for target in _datasets_of_others(tenant, one)[:1]]
+    return {one.name: _upload_into(probe, one, target) for one, target in tries[:1]}
+
+
+def _upload_into(probe: Probe, key: Credential, dataset: str) -> Request:
+    return requests.upload(probe.tenant, requests.dataset_path(dataset), key.name, probe.run_id)
 
 
 @check(

@@ -37,6 +37,7 @@ from gt_conformance.checks._completion import (
     expect_completion,
     expect_unspoilt,
     plain_chat,
+    read_stream,
     text_in,
 )
 from gt_conformance.checks._probe import Probe
@@ -75,7 +76,7 @@ from gt_conformance.checks._wording import (
 )
 from gt_conformance.checks._words import spoilt_in
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, Request, shortened
+from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.together import both, together
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, RemarkKind, Route, Severity
 
@@ -314,21 +315,39 @@ def _expect_same_id(probe: Probe, talk: Talk, conversation: str) -> None:
 
 
 async def _expect_streamed(probe: Probe, talk: Talk) -> None:
-    """A chat of the conversation that is to be streamed is, if others are: that they are not is a finding of theirs."""
+    """A chat of the conversation that is to be streamed is, and to its end, if others are: else it is their finding."""
     exchange = talk.streamed.exchange if talk.streamed is not None and talk.streamed.answered else None
-    if exchange is None or exchange.response is None or exchange.response.media_type != "application/json":
+    if exchange is None or exchange.response is None or _is_streamed_whole(exchange.response):
         return
     try:
         await probe.require_like("chat.streams", conforming=True)
     except Blocked:
         return
-    probe.fail(
-        "a chat of the conversation that is to be streamed comes as server-sent events",
-        f"{describe(exchange.response)}, whole, where chats without a conversation stream",
-        exchange,
-        remedy="Have the tenant stream the answers of conversations as it streams others.",
-        cause="conversation:whole streams",
-    )
+    alone = (await ask_again(probe, plain_chat(probe, fields={"stream": True}))).response  # of this key, not a row's
+    if alone is None or not _is_streamed_whole(alone):
+        return
+    if exchange.response.media_type == "application/json":
+        probe.fail(
+            "a chat of the conversation that is to be streamed comes as server-sent events",
+            f"{describe(exchange.response)}, whole, where chats without a conversation stream",
+            exchange,
+            remedy="Have the tenant stream the answers of conversations as it streams others.",
+            cause="conversation:whole streams",
+        )
+    else:
+        probe.fail(
+            "a streamed chat of the conversation shows that it is whole: a finish_reason, or [DONE]",
+            "it ends with neither, where streams without a conversation have one",
+            exchange,
+            remedy="End the streams of conversations as the tenant ends others: with a finish_reason and [DONE].",
+            cause="conversation:streams without an end",
+        )
+
+
+def _is_streamed_whole(response: Response) -> bool:
+    """Whether it came as a stream, and shows its end."""
+    stream = read_stream(response)
+    return response.media_type != "application/json" and bool(stream.done_at is not None or stream.finish_reasons)
 
 
 async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:

@@ -107,12 +107,13 @@ async def required(probe: Probe) -> None:
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
-    unknown = _where_unknown(probe, everywhere)
-    made_up = _streamed_instead(unknown, everywhere)
+    unknown = _streamed_instead(_where_unknown(probe, everywhere), everywhere)
+    with_other = probe.tenant.other_tenant_key is not None and not probe.parameters.keys
+    of_others = [one for one in unknown if with_other and one[0].id in _OF_OTHERS and one[1] is Address.VERSIONED]
+    made_up = [one for one in unknown if one not in of_others or one[0].id == _OF_BOTH]
     asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
-    if probe.tenant.other_tenant_key is not None and not probe.parameters.keys:
-        of_others = [one for one in unknown if one[0].id in _OF_EACH_STORE]
+    if with_other:
         asked.append((of_others, OTHER_TENANT, Presentation.BEARER))
         states.append("with a key of another tenant")
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
@@ -244,11 +245,25 @@ def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[P
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
-_OF_EACH_STORE = frozenset({"chat", "embeddings", "file_status"})
-"""Where a key of another tenant is tried: its tenant is looked at where keys, names and files are looked up.
+_OF_OTHERS = frozenset(
+    {
+        "chat_stream",
+        "embeddings",
+        "speech",
+        "images",
+        "conversation",
+        "conversation_files",
+        "dataset_files",
+        "file_status",
+    }
+)
+"""Where a key of another tenant is tried, by the versioned address; at most of these instead of an unknown one.
 
-A run of some runbooks, which tries the boundary of their own keys, leaves it out.
+What takes any key takes that one too, and whether it takes any is asked then. A run of some runbooks, which tries the
+boundary of their own keys, leaves it out.
 """
+_OF_BOTH = "dataset_files"
+"""An unknown key is tried there as well, since what it is answered is compared with the un-versioned address."""
 
 
 def in_conversation(wanted: Sequence[Place]) -> list[Place]:

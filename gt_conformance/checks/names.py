@@ -73,7 +73,7 @@ async def unpublished_refused(probe: Probe) -> None:
     """Each unpublished name is refused at every surface that takes one, by a key that may use it.
 
     Un-versioned, and in a streamed chat, the first of them alone: names are resolved in one place. A name that only
-    begins like an allowed one is tried as well, since a surface may replace unknown names by its default.
+    begins like an allowed one is tried as well, since a surface, or a stream, may replace unknown names by its default.
     """
     names = probe.tenant.unpublished_models
     if not names:
@@ -89,7 +89,7 @@ async def unpublished_refused(probe: Probe) -> None:
             spared = elsewhere if route in _TOLD_APART else []
             asked.append(([one for one in taking if one not in spared], key, name))
     asked += [
-        (_taking_names(probe, route, every=False), key, name)
+        ([*_taking_names(probe, route, every=False), *_streamed_elsewhere(probe)], key, name)
         for route, key in _keys_by_route(probe)
         if route is Route.CHAT and not probe.parameters.keys
         for name in [longer_name(probe, key)]

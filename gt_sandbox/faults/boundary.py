@@ -37,6 +37,7 @@ from gt_sandbox.middleware import (
     is_stream,
     per_call,
     replay_body,
+    reroute,
     respond_with,
     use_key,
     with_bearer,
@@ -372,6 +373,34 @@ FAULTS = (
         ),
         caught_by="dataset.not_allowlisted_refused",
         breaks=("K17", "A2"),
+    ),
+    fault(
+        "every-dataset-open-to-a-conversation-key",
+        "A conversation key, whose linked upload key has another dataset, may upload to any.",
+        _take_as(
+            "UPLOAD",
+            lambda request, secrets: (
+                is_dataset_upload(request)
+                and "/scratch-briefs/" in request.path
+                and is_live(request, secrets, "PARTNER")
+            ),
+        ),
+        caught_by="dataset.not_allowlisted_refused",
+        breaks=("K17", "K6"),
+    ),
+    fault(
+        "datasets-matched-by-their-beginning",
+        "A dataset whose name begins as one on the key's allowlist takes its uploads as well.",
+        reroute(
+            lambda request: (
+                request.path.replace("/scratch-briefs-archive/", "/scratch-briefs/")
+                if is_dataset_upload(request)
+                else None
+            )
+        ),
+        caught_by="dataset.not_allowlisted_refused",
+        breaks=("K17",),
+        tenant_file=lambda document: {**document, "other_datasets": ["partner-briefs", "scratch-briefs-archive"]},
     ),
     fault(
         "unversioned-chats-ignore-conversations",

@@ -24,6 +24,7 @@ from gt_sandbox.middleware import (
     Response,
     Secrets,
     change_choice,
+    change_events,
     change_headers,
     change_json,
     change_requests,
@@ -60,6 +61,11 @@ def _asks_for_usage(request: Request) -> bool:
 
 def _is_in_conversation(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
+
+
+def _leave_end_out(event: bytes) -> bytes:
+    """The event without what shows that a stream is whole; none, where that is all it holds."""
+    return b"" if b"[DONE]" in event else event.replace(b'"finish_reason":"stop"', b'"finish_reason":null')
 
 
 def _name_the_first(secrets: Secrets) -> MiddlewareFactory:
@@ -590,5 +596,12 @@ FAULTS = (
         with_secrets(_store_no_answers),
         caught_by="conversation.continuity",
         breaks=("C5",),
+    ),
+    fault(
+        "streams-of-conversations-without-an-end",
+        "A streamed chat in a conversation ends with neither a finish_reason nor [DONE].",
+        change_events(lambda request: is_stream(request) and _is_in_conversation(request), _leave_end_out),
+        caught_by="conversation.continuity",
+        breaks=("C6", "C8"),
     ),
 )

@@ -397,9 +397,25 @@ FAULTS = (
         tenant_file=lambda document: _with_key(document, "manus", preset="agentic-editor"),
     ),
     fault(
+        "lists-closed-to-keys-of-few-scopes",
+        "A key that lacks some scope is refused the model list, and chats all the same.",
+        combine(*(_refuse_key(MODELS, key) for key in ("CHAT", "RAG", "CURSOR", "MANUS", "APP"))),
+        caught_by="models.contains_alias",
+        breaks=("K1", "M2"),
+    ),
+    fault(
         "keys-of-other-tenants-taken",
         "A key of another tenant works here as well.",
         use_key_where(_is_of_other_tenant, "FULL"),
+        caught_by="key.required",
+        breaks=("A3",),
+    ),
+    fault(
+        "keys-of-other-tenants-write-datasets",
+        "A key of another tenant may upload to datasets, which another service takes.",
+        use_key_where(
+            lambda request, secrets: is_dataset_upload(request) and _is_of_other_tenant(request, secrets), "UPLOAD"
+        ),
         caught_by="key.required",
         breaks=("A3",),
     ),

@@ -175,6 +175,13 @@ def _cut_longer_names(body: bytes) -> bytes:
     return body if found is None else json.dumps({**fields, "model": found}).encode()
 
 
+def _replace_unknown_name(body: bytes) -> bytes:
+    """What is the name of nothing here is replaced by that of the default agent."""
+    fields = json.loads(body)
+    known = {ALIAS, "desk-assistant", "gt-large-raw", INTERNAL, PROVIDER}
+    return body if fields.get("model") in known else json.dumps({**fields, "model": ALIAS}).encode()
+
+
 def _cut_tags(body: bytes) -> bytes:
     """What stands behind a colon in a name is taken for the tag of a version."""
     try:
@@ -229,6 +236,13 @@ FAULTS = (
         "longer-names-taken",
         "A name that begins as one that the key is allowed is taken for that one.",
         change_requests(CHAT, _cut_longer_names),
+        caught_by="names.unpublished_refused",
+        breaks=("M4",),
+    ),
+    fault(
+        "unknown-names-stream",
+        "A streamed chat with a name that nobody has is answered by the default agent; internal names are refused.",
+        change_requests(is_stream, _replace_unknown_name),
         caught_by="names.unpublished_refused",
         breaks=("M4",),
     ),
