@@ -2,7 +2,8 @@
 
 ``make bench ARGS=--cpu`` measures only what a run costs this machine: seconds of CPU, user and system together, and
 memory, of ``gt-conformance run --tenant`` on a tenant that another process serves, to its first request and to its
-end, and of the library: a program for one tenant, and one more tenant in it. ``--latency`` adds how long a run takes
+end, and of the library: a program for one tenant, and one more tenant in it; and, as a yardstick for this machine, of
+httpx for as many requests and of pytest for as many tests. ``--latency`` adds how long a run takes
 where each answer comes late, beside what is least possible: the requests by the connections, or the longest chain.
 ``--page`` measures compliance.html: its size, its pages on paper, and how fast it is, each beside its limit.
 ``--fleet`` measures the outcomes of a fleet and ``fleet report`` over them, for 10,000 and 100,000 generated tenants.
@@ -13,6 +14,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -32,6 +34,7 @@ from gt_conformance import tenant as tenants
 from gt_conformance.report import render_html
 from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import Tenant, TenantKind
+from gt_conformance.vocabulary import Modality, Route
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import delay, is_any
 
@@ -95,18 +98,30 @@ class Cost:
     peak_mb: float
 
 
+LAUNCHER = """
+import json, os, sys
+null = os.open(os.devnull, os.O_WRONLY)
+quiet = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+pid = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ, file_actions=quiet)
+print(pid, flush=True)
+used = os.wait4(pid, 0)[2]
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+"""Starts Python from a small process: the memory of a process counts as that of what it starts, too."""
+
+
 def cost_of(words: Sequence[str], until: Callable[[], object] | None = None) -> Cost:
     """What Python takes to run these words: to its end, or until that function returns."""
-    line = [sys.executable, *words]
-    running = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
-    if until is not None:
-        try:
-            until()
-        finally:
-            running.kill()
-    _, status, used = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    line = [sys.executable, "-c", LAUNCHER, *words]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as launcher:  # noqa: S603 - our own command
+        lines = iter(launcher.stdout or ())
+        pid = int(next(lines))
+        if until is not None:
+            try:
+                until()
+            finally:
+                os.kill(pid, signal.SIGKILL)
+        return Cost(*json.loads(next(lines)))
 
 
 def cost_of_run(file: Path, reports: Path, until: Callable[[], object] | None = None) -> Cost:
@@ -161,13 +176,50 @@ def cost_to_first_request(file: Path, folder: Path) -> Cost:
         return cost_of_run(copy, folder / "first", until=listener.accept)
 
 
+YARDSTICK = """
+import asyncio, httpx, sys
+url, key, model, count = *sys.argv[1:4], int(sys.argv[4])
+chat = {"model": model, "messages": [{"role": "user", "content": "Hello."}]}
+async def send(client):
+    (await client.post(url + "/v1/chat/completions", json=chat)).raise_for_status()
+async def main():
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer " + key}, trust_env=False) as client:
+        for _ in range(0, count, 8):
+            await asyncio.gather(*(send(client) for _ in range(8)))
+asyncio.run(main())
+"""
+"""Chats by httpx alone, eight at a time, of which nothing is judged: how fast this machine is."""
+
+
+def cost_of_httpx(file: Path, count: int) -> Cost:
+    """What a program takes that does nothing but send so many chats."""
+    tenant = tenants.from_file(file, os.environ)
+    key = next(one for one in tenant.live_credentials if one.may(Route.CHAT))
+    secret, model = tenant.secrets()[key.name].reveal(), min(key.models or {tenant.model(Modality.CHAT)})
+    return cost_of(["-c", YARDSTICK, tenant.base_url, secret, model, str(count)])
+
+
+def cost_of_pytest(folder: Path, count: int) -> Cost:
+    """What pytest takes for so many tests that do nothing, with the reporters of a run."""
+    tests = folder / "test_nothing.py"
+    tests.write_text(f"import pytest\n@pytest.mark.parametrize('one', range({count}))\ndef test(one): pass\n")
+    (folder / "nothing.ini").write_text("[pytest]\n")
+    reports = [f"--alluredir={folder / 'allure'}", f"--html={folder / 'nothing.html'}", "--self-contained-html"]
+    plain = ["-c", str(folder / "nothing.ini"), "--assert=plain", "-p", "no:hypothesispytest", "-p", "no:xdist"]
+    return cost_of(["-m", "pytest", *plain, *reports, str(tests)])
+
+
 def measure_cpu(folder: Path) -> Iterator[str]:
-    """What a run of all runbooks on a tenant elsewhere costs this machine."""
+    """What a run of all runbooks on a tenant elsewhere costs this machine, and what its libraries do by themselves."""
     with served_tenant(folder) as file:
         yield describe_cost("run --tenant, to its first request", lambda: cost_to_first_request(file, folder))
         yield describe_cost("run --tenant (everything)", lambda: cost_of_run(file, folder / "whole"))
         yield describe_cost("the library: a program for one tenant", lambda: cost_of_library(file, folder)[0])
         yield describe_cost("the library: one more tenant in it", lambda: cost_of_one_more(file, folder))
+        record = json.loads((folder / "whole" / "results.json").read_text())
+        requests, cases = len(record["exchanges"]), sum(record["totals"].values())
+        yield describe_cost(f"httpx alone: {requests} chats", lambda: cost_of_httpx(file, requests))
+        yield describe_cost(f"pytest alone: {cases} empty tests, reports", lambda: cost_of_pytest(folder, cases))
 
 
 def describe_cost(name: str, cost: Callable[[], Cost]) -> str:
@@ -176,7 +228,7 @@ def describe_cost(name: str, cost: Callable[[], Cost]) -> str:
     seconds = [one.cpu_s for one in costs]
     peak = min(one.peak_mb for one in costs)
     middle = statistics.median(seconds)
-    return f"CPU of {name:<37} {min(seconds):7.3f} s best {middle:7.3f} s median {peak:4.0f} MB"
+    return f"CPU of {name:<40} {min(seconds):7.3f} s best {middle:7.3f} s median {peak:4.0f} MB"
 
 
 LATENCIES_S = (0.05, 0.2, 1.0)
