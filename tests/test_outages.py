@@ -107,6 +107,18 @@ def test_a_route_that_fails_for_every_key_is_one_finding(wanted: Predicate, word
     assert words in line
 
 
+FILTERED = error_response(400, "The response was filtered.", code="content_filter")
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_a_filter_that_refuses_now_and_then_is_the_operators(every: int) -> None:
+    """Whichever chats it meets: what it refuses shows nothing of the tenant, and an alias may have another filter."""
+    number = count()
+    record = judged(refuse(lambda request: CHAT(request) and next(number) % every == 0, FILTERED))
+    [line] = found(record)
+    assert line.startswith("blocked: Publish the alias with filter settings")
+
+
 CLOSED = Silence(httpcore.RemoteProtocolError("Server disconnected without sending a response."))
 SILENT: dict[str, tuple[Predicate, str]] = {
     "conversations": (CONVERSATIONS, "Find what closes the connection of POST /api/tenant/v1/conversations"),

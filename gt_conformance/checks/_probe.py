@@ -390,6 +390,16 @@ class Probe(Notes):
             self.fail_answer(expected, exchange, response)
         raise StopCheck
 
+    def fail(self, expected: str, found: str, exchange: Exchange | None = None, **details: Any) -> None:
+        """Record a violation, as :meth:`Notes.fail` does; or a blocker, if a content filter refused what was sent.
+
+        Such a refusal shows nothing of what must hold: it depends on the prompt alone.
+        """
+        if exchange is not None and exchange.response is not None and is_filtered(exchange.response):
+            self._block_filtered(exchange, exchange.response)
+        else:
+            super().fail(expected, found, exchange, **details)
+
     def fail_answer(self, expected: str, exchange: Exchange, response: Response, *, remedy: str | None = None) -> None:
         """Record an answer that was not due. Whichever checks get the same answer of a route, it is one finding."""
         if response.succeeded:
@@ -451,12 +461,7 @@ class Probe(Notes):
         if is_beyond_context(response):
             self.block(*BEYOND_CONTEXT)
         elif is_filtered(response):
-            self.block(
-                f"a content filter refuses a harmless prompt: {describe(response)}",
-                "Publish the alias with filter settings, or with prompt modules, that let a harmless question through.",
-                cause="filtered",
-                exchange=exchange,
-            )
+            self._block_filtered(exchange, response)
         elif names_model_as_cause(response):
             self.block(
                 f"the model behind {alias} does not take what clients send: {describe(response)}",
@@ -467,6 +472,14 @@ class Probe(Notes):
         else:
             return False
         return True
+
+    def _block_filtered(self, exchange: Exchange, response: Response) -> None:
+        self.block(
+            f"a content filter refuses a harmless prompt: {describe(response)}",
+            "Publish the alias with filter settings, or with prompt modules, that let a harmless question through.",
+            cause="filtered",
+            exchange=exchange,
+        )
 
     def _undeclared(self, request: Request, modality: Modality | None) -> str | None:
         """What of the key, on which the route's answer depends, the tenant file leaves out."""
