@@ -268,6 +268,9 @@ def test_another_dataset_that_the_key_may_write_is_named(tmp_path: Path, running
 
 PARTNER = "GT_EMBEDDED_PARTNER"
 MAIN = [CHAT, RAG, FULL, UPLOAD, APP, PARTNER]
+_NAMES = "APP CHAT CHAT_OLD CURSOR CURSOR_OLD FULL GONE MANUS MANUS_OLD OTHER_TENANT PARTNER RAG RAG_OLD UPLOAD"
+EVERY = [f"GT_EMBEDDED_{name}" for name in _NAMES.split()]
+"""The secrets of a list in the order of their names: the retired ones and that of another tenant are among them."""
 
 
 def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
@@ -290,8 +293,21 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         (placed(FULL, UPLOAD, APP, PARTNER, CHAT, RAG), RUNBOOKS),
         (placed(PARTNER, APP, UPLOAD, FULL, RAG, CHAT), RUNBOOKS),
         (placed(APP, FULL, "GT_EMBEDDED_GONE", of=(FULL, "GT_EMBEDDED_GONE", APP)), RUNBOOKS),
+        (placed(*EVERY[1:], EVERY[0], of=EVERY), RUNBOOKS),
+        (placed(EVERY[-1], *EVERY[:-1], of=EVERY), RUNBOOKS),
     ],
-    ids=["two", "chat", "wide", "upload", "one place on", "two places on", "reversed", "with a revoked one"],
+    ids=[
+        "two",
+        "chat",
+        "wide",
+        "upload",
+        "one place on",
+        "two places on",
+        "reversed",
+        "with a revoked one",
+        "all down",
+        "all up",
+    ],
 )
 def test_secrets_in_each_others_places_accuse_nobody(
     tmp_path: Path, running: EmbeddedTenant, slip: Slip, runbooks: Sequence[str]

@@ -28,6 +28,7 @@ _OF_RIGHTS = tuple(one for one in OF_RIGHTS if not one.startswith("conversation"
 """But for conversations: whichever key opened one, no other may read it."""
 _CONVERSATIONS = "/conversations"
 _VERSIONED = "/v1/"
+_SEVERAL = 2
 
 _Asked = tuple[str, str]
 """A route without the version, and the name or the dataset that is asked for there."""
@@ -118,7 +119,7 @@ def find_permuted(
     for key in keys:
         if key.retired_name in shown and _goes_on(shown, key):
             shown.pop(key.retired_name)
-    places = _match(shown, {key: declared[key] for key in shown})
+    places = _match(shown, {key: one for key, one in declared.items() if key in shown or one is None})
     if not places:
         return None
     owns = ", ".join(f"{key} does what is declared of {other}" for key, other in sorted(places.items()))
@@ -144,14 +145,16 @@ def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
 def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
     """Which keys do what is declared of which others; empty where there is no key for what is declared of some.
 
-    A key that was asked for little may do so and yet do what is declared of itself: most of them must not.
+    A key that was asked for little may do so and yet do what is declared of itself: most of them must not. Where the
+    key of a retired secret does not work, that secret is not sent: it may be in the place of the key, or of another.
+    That alone would be a key that the tenant no longer takes: several keys that work must do what others may.
     """
-    fitting = {key: [other for other in declared if shown[key].fits(declared[other])] for key in declared}
+    fitting = {key: [other for other in declared if shown[key].fits(declared[other])] for key in shown}
     own = {key for key, others in fitting.items() if key in others}
     taken: dict[str, str] = {}
 
     def place(key: str, tried: set[str]) -> bool:
-        for other in sorted(fitting[key], key=lambda one: (one != key, one in own)):
+        for other in sorted(fitting[key], key=lambda one: (one != key, one not in shown, one in own)):
             if other not in tried:
                 tried.add(other)
                 if other not in taken or place(taken[other], tried):
@@ -159,9 +162,12 @@ def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None
                     return True
         return False
 
-    if not all(place(key, set()) for key in sorted(declared, key=lambda key: key not in own)):
+    if not all(place(key, set()) for key in sorted(shown, key=lambda key: key not in own)):
         return {}
     moved = {key: other for other, key in taken.items() if key != other}
+    working = [key for key in moved.keys() - own if not shown[key].is_dead]
+    if len(working) < _SEVERAL and not shown.keys() >= set(moved.values()):
+        return {}
     return moved if len(moved.keys() - own) > len(moved) / 2 else {}
 
 
