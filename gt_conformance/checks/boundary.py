@@ -483,21 +483,19 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     # Whose dataset it is, is one thing for all keys: the narrowest one tries the other address.
     narrowest = narrowest_key(tenant, lambda other: other.may(Route.DATASET_FILES))
     once = key == narrowest and not probe.parameters.keys
-    others = _by_others(probe) if once else {}
+    others = _by_others(probe) if once else []
     exchange, *tried = await probe.send_all(
         [
             *asked,
-            *others.values(),
+            *(_upload_into(probe, *one) for one in others),
             *(at_address(one, tenant, Address.UNVERSIONED) for one in asked if once and foreign),
         ]
     )
     if exchange.response is not None and exchange.response.succeeded and await is_of_another_dataset(probe, key):
         return
     expect_refusal(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
-    for (name, request), other in zip(others.items(), tried, strict=False):
-        if not lets_in(other.response) or not await is_of_another_dataset(probe, tenant.credentials[name]):
-            what = f"{request.path} by the key {name}"
-            expect_refusal(probe, other, what, statuses=range(400, 500), reasoned=False)
+    for (writer, dataset), other in zip(others, tried, strict=False):
+        await _expect_refused_to(probe, writer, dataset, other)
     for twin in tried[len(others) :] if not probe.violations else ():
         what = f"an upload to the dataset {target} by the un-versioned address"
         one = Tried(surface_of("dataset_files"), Address.UNVERSIONED, twin)
@@ -530,8 +528,8 @@ def _datasets_of_others(tenant: Tenant, key: Credential) -> list[str]:
     return sorted(foreign, key=lambda name: (not name.startswith(tuple(own)), name))
 
 
-def _by_others(probe: Probe) -> dict[str, Request]:
-    """By the name of the key, the upload of the narrowest one with which no row tries that; empty if there is none."""
+def _by_others(probe: Probe) -> list[tuple[Credential, str]]:
+    """The narrowest key with which no row tries an upload, and a dataset that it may not write; empty if none is so."""
     tenant = probe.tenant
     writers = [
         one
@@ -539,8 +537,31 @@ def _by_others(probe: Probe) -> dict[str, Request]:
         if one.may(Route.DATASET_FILES) and one.datasets is not None and not probe.has_planned(probe.check.id, one.name)
     ]
     writers.sort(key=lambda one: one.breadth)
-    tries = [(one, target) for one in writers for target in _datasets_of_others(tenant, one)[:1]]
-    return {one.name: _upload_into(probe, one, target) for one, target in tries[:1]}
+    return [(one, dataset) for one in writers for dataset in _datasets_of_others(tenant, one)[:1]][:1]
+
+
+async def _expect_refused_to(probe: Probe, writer: Credential, dataset: str, exchange: Exchange) -> None:
+    """The upload of that key into a dataset that it may not write is refused with a 4xx."""
+    response = exchange.response
+    is_open = lets_in(response)
+    if is_open and await is_of_another_dataset(probe, writer):
+        return
+    what = f"an upload to the dataset {dataset} by the key {writer.name}"
+    if response is not None and is_open and await _is_open_without_scope(probe, dataset):
+        found = f"{describe(response)}, and a key that may not upload at all is let in too"
+        cause = SCOPES_NOT_ENFORCED
+        probe.fail(f"{what} is refused with a 4xx", found, exchange, remedy=ENFORCE_SCOPES, cause=cause)
+    else:
+        expect_refusal(probe, exchange, what, statuses=range(400, 500), reasoned=False)
+
+
+async def _is_open_without_scope(probe: Probe, dataset: str) -> bool:
+    """Whether a key that may write no dataset is let in too: then scopes are not looked at, nor allowlists."""
+    without = [one for one in probe.tenant.live_credentials if one.may(Route.DATASET_FILES) is False]
+    if not without:
+        return False
+    tried = await probe.send(_upload_into(probe, min(without, key=lambda one: one.breadth), dataset))
+    return lets_in(tried.response)
 
 
 def _upload_into(probe: Probe, key: Credential, dataset: str) -> Request:

@@ -386,7 +386,7 @@ FAULTS = (
             ),
         ),
         caught_by="dataset.not_allowlisted_refused",
-        breaks=("K17", "K6"),
+        breaks=("K17",),
     ),
     fault(
         "datasets-matched-by-their-beginning",
