@@ -46,9 +46,9 @@ def plan(
     latency: float,
     output: str,
 ) -> int:
-    """Show which credential each runbook takes, what a run would send, and what is missing for a decision.
+    """Show which key each runbook uses, what a run would send, and what is missing for a decision.
 
-    Shown as well: how many requests wait for one another, how many are to be refused, and the least time at a latency.
+    It also shows the longest chain of requests, how many must be refused, and the least time at a given latency.
     What is missing is listed once, in two parts: needed for the runbooks, and needed for the tenant's boundary. The
     checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the numbers.
 
@@ -146,7 +146,7 @@ def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     yield f"Longest chain: {count_noun(cost.longest_chain, 'request')}, each of which waits for the one before"
     yield (
         f"Least time: {cost.least_s(limits, latency_s):.1f} s where an answer takes {latency_s * 1000:g} ms, "
-        f"with at most {count_noun(limits.concurrency, 'request')} under way at once (limits.concurrency)"
+        f"with at most {count_noun(limits.concurrency, 'request')} in flight at once (limits.concurrency)"
     )
 
 

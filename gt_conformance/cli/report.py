@@ -26,7 +26,7 @@ from gt_conformance.results import Record
 )
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the reports go.")
 @gating(None)
-@click.option("--unverified", is_flag=True, help="Render a record that does not hold: NOT DECIDED, with what differs.")
+@click.option("--unverified", is_flag=True, help="Render an inconsistent record: NOT DECIDED, with the differences.")
 def report(  # noqa: PLR0913 - one argument an option
     *,
     files: tuple[Path, ...],
@@ -44,7 +44,7 @@ def report(  # noqa: PLR0913 - one argument an option
     Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
     document with an overview, and a folder each. What they disagree on is an error that names both files.
 
-    Each is verified first (gt-conformance verify), and refused where it does not hold.
+    Each is verified first (gt-conformance verify), and refused if it is inconsistent.
 
     A run keeps a journal in its report directory until its results are written. With --from-journal, what a run had
     found when it was killed becomes a record: what it had not judged is blocked.
