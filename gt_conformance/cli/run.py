@@ -133,8 +133,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> int:
     """Judge the runbooks against a tenant.
 
-    With no tenant named it starts the embedded one on loopback, and says so. Runbooks may be named before
-    the options; an option that may be repeated takes several names with commas, too. Arguments after -- go to pytest.
+    If no tenant is named, it starts the embedded one on loopback, and says so. Runbooks may be named before the
+    options; an option that may be repeated also takes several names separated by commas. Arguments after -- go to
+    pytest.
 
     \b
     Exit codes:
