@@ -30,7 +30,7 @@ def choosing_engine(command: Callable[..., int]) -> Callable[..., int]:
         help="How many tenants a task of Dask judges.",
     )
     @_certificate("ca", "The certificate authority of Dask's scheduler and workers.")
-    @_certificate("cert", "The certificate by which they know this command.")
+    @_certificate("cert", "The certificate that identifies this command to them.")
     @_certificate("key", "Its private key.")
     @wraps(command)
     def with_engine(

@@ -43,7 +43,7 @@ of_night = click.option(
     "--night",
     metavar="DATE",
     callback=lambda _context, _option, text: read_night(text),
-    help="The night, such as 2026-11-27, by which the schedule goes; today in UTC, where it is left out.",
+    help="The night that the schedule is applied to, such as 2026-11-27. Default: today in UTC.",
 )
 of_labels = click.option(
     "--label",

@@ -15,29 +15,29 @@ INTERRUPTED, BAD_INPUT, OUTPUT_LOST = 2, 4, 4
 
 
 COMMANDS = {
-    "accept": Entry("accept", "Accept what a run found, with an owner and an end."),
-    "attest": Entry("attest", "Attest what no probe can prove, or list what needs a person."),
+    "accept": Entry("accept", "Accept what a run found, with an owner and an end date."),
+    "attest": Entry("attest", "Attest what only a person can check, or list what needs a person."),
     "clients": Entry("clients", "Install, drive and measure the real clients."),
-    "completion": Entry("completion", "Print what makes a shell complete names and options."),
-    "diff": Entry("diff", "Say what changed between two results."),
+    "completion": Entry("completion", "Print the shell completion for names and options."),
+    "diff": Entry("diff", "Show what changed between two results."),
     "doctor": Entry("doctor", "Ask the keys what they can do, and list what is missing."),
-    "explain": Entry("explain", "Say what a check claims, and what to do when it does not hold."),
+    "explain": Entry("explain", "Describe what a check claims, and what to do when it fails."),
     "fleet": Entry("fleet", "Judge many tenants, night after night."),
-    "init": Entry("init", "Write a tenant file to begin with."),
+    "init": Entry("init", "Write a tenant file to start from."),
     "list": Entry("list", "List runbooks, routes, checks, findings, faults."),
-    "lint": Entry("lint", "Check runbook files, with every error located."),
+    "lint": Entry("lint", "Check runbook files; list every error with its place."),
     "plan": Entry("plan", "Show what a run would send; sends nothing."),
-    "report": Entry("report", "Render results again, or several as one."),
+    "report": Entry("report", "Render results again, or merge several into one."),
     "rotate": Entry(
-        "rotate", "Rotate a key by your own command, and prove that the old secret is dead and the new one works."
+        "rotate", "Rotate a key with your own command, and prove that the old secret is dead and the new one works."
     ),
     "run": Entry("run", "Judge the runbooks against a tenant."),
     "sandbox-rotate": Entry("sandbox_rotate", "Rotate a key of the embedded tenant; for `rotate`."),
     "serve": Entry("serve", "Run the embedded tenant on loopback."),
     "show": Entry("show", "Show a runbook, row, item, check, finding or exchange."),
-    "suites": Entry("suites", "Print the folder of the suites, for plain pytest."),
-    "verify": Entry("verify", "Say whether a record holds, and what does not."),
-    "watch": Entry("watch", "Watch a tenant by a few requests a round, as gauges for Prometheus."),
+    "suites": Entry("suites", "Print the folder of the test suites, for plain pytest."),
+    "verify": Entry("verify", "Check that a record is consistent, and list what is not."),
+    "watch": Entry("watch", "Watch a tenant with a few requests a round; serve gauges for Prometheus."),
 }
 
 
@@ -56,11 +56,11 @@ def command() -> None:
       gt-conformance run --tenant acme.yaml                every runbook against a tenant
       gt-conformance run dify --tenant acme.yaml           go or no-go for one client
       gt-conformance doctor --tenant acme.yaml             what the keys can do, and what is missing
-      gt-conformance plan --tenant acme.yaml               what would be sent, and nothing is
+      gt-conformance plan --tenant acme.yaml               what a run would send (sends nothing)
       gt-conformance show dify                             a runbook; also a row, check, finding, exchange
-      gt-conformance accept reports/results.json ...       known, owned, until a day: only what is new fails
+      gt-conformance accept reports/results.json ...       accept known findings until a date: only new ones fail
       gt-conformance diff old.json new.json                what changed between two nights
-      gt-conformance verify reports                        whether results.json holds
+      gt-conformance verify reports                        whether results.json is consistent
     """
 
 

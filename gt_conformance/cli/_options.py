@@ -39,17 +39,19 @@ def own_runbooks(command: _Command) -> _Command:
 
 def further_checks(command: _Command) -> _Command:
     """``--checks MODULE``: names or paths, as ``modules``."""
-    text = "A module of further checks, or its path."
+    text = "A module with checks of your own, or its path."
     return click.option("--checks", "modules", metavar="MODULE", multiple=True, help=text)(command)
 
 
 def gating(fail_on: str | None) -> _Option:
     """What a decision is compared with, and what of it fails; ``fail_on`` is the default of ``--fail-on``."""
-    kept = "Keep the results there, and compare with the last ones."
+    kept = "Keep the results in this folder, and compare with the latest ones."
     options = (
-        click.option("--accepted", metavar="FILE", help="What was accepted, as `gt-conformance accept` writes it."),
         click.option(
-            "--baseline", metavar="FILE", help="results.json of an earlier run, or its folder: say what changed since."
+            "--accepted", metavar="FILE", help="The file of accepted findings, as `gt-conformance accept` writes it."
+        ),
+        click.option(
+            "--baseline", metavar="FILE", help="results.json of an earlier run, or its folder: show what changed since."
         ),
         click.option(
             "--fail-on",
@@ -59,7 +61,7 @@ def gating(fail_on: str | None) -> _Option:
             help="Fail for everything that is wrong, or only for what nobody accepted.",
         ),
         click.option("--history", metavar="DIR", help=kept),
-        click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep there."),
+        click.option("--history-keep", metavar="COUNT", type=int, help="How many results of a tenant to keep."),
     )
 
     def add(command: _Command) -> _Command:

@@ -40,7 +40,7 @@ _OPTIONS = {"owner": "--owner", "reason": "--reason", "issue": "--issue", "expir
 @click.option("--owner", metavar="NAME", required=True, help="Who is responsible for fixing it.")
 @click.option("--reason", metavar="TEXT", required=True, help="Why it is not fixed yet.")
 @click.option("--issue", metavar="URL", help="Where it is being worked on.")
-@click.option("--until", metavar="DATE", type=_DAY, help="The last day. Default: in 30 days; at most in 180.")
+@click.option("--until", metavar="DATE", type=_DAY, help="The last day. Default: 30 days from now; at most 180.")
 @click.option(
     "--findings", metavar="ID,...", multiple=True, help="Only these findings (may be repeated). Default: all of them."
 )
@@ -71,12 +71,12 @@ def accept(  # noqa: PLR0913 - one argument an option
     runbooks: Path | None,
     today: datetime | None,
 ) -> int:
-    """Accept what a run found: what violates or is blocked, at the places that it touches, until a day.
+    """Accept findings of a run that violate or are blocked, at the places that they affect, until a date.
 
-    It is written to a file of waivers, which is meant to be read, changed and committed. The next run of
-    `gt-conformance run --accepted FILE` shows it as waived and ends as if it were an exception: GO WITH EXCEPTIONS.
-    What is worse than what was accepted, at another place or violating instead of blocked, is new. An item that a
-    person has to attest cannot be accepted.
+    They are written to a file of waivers, which you can read, change and commit. The next run with
+    `gt-conformance run --accepted FILE` shows them as waived; if nothing else is wrong, it ends with GO WITH
+    EXCEPTIONS. A finding at another place, or one that violates instead of being blocked, is new. An item that a person
+    has to attest cannot be accepted.
 
     \b
     Examples:

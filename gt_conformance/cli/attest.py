@@ -49,7 +49,7 @@ _OPTIONS = {
 )
 @click.option("--statement", metavar="TEXT", help="What you saw and attest.")
 @click.option("--by", metavar="NAME", help="Your name.")
-@click.option("--role", metavar="ROLE", help="In which role you attest it.")
+@click.option("--role", metavar="ROLE", help="The role in which you attest it.")
 @click.option("--evidence", metavar="LINK", help="A link or a file that shows it.")
 @click.option("--on", metavar="DATE", type=_DAY, help="The day on which you looked. Default: today (UTC).")
 @click.option(
@@ -92,7 +92,7 @@ def attest(  # noqa: PLR0913 - one argument an option
     """Attest an item of a runbook's checklist that only a person can check; or list those items.
 
     The attestation is written to a file, bound to the tenant and to the runbook as it is now: another tenant, or a
-    changed runbook, needs a new one. Other entries and comments of the file are kept as they are.
+    changed runbook, needs a new one. Other entries and comments in the file do not change.
 
     \b
     Exit codes of --list:

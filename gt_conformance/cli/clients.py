@@ -84,8 +84,10 @@ def install(ids: tuple[str, ...], *, latest: bool) -> int:
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_TENANT
 @click.option("--versioned-only", is_flag=True, help="Embedded tenant: route /api/tenant/v1/* only.")
-@click.option("--write", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write the table there too.")
-@click.option("--verbose", is_flag=True, help="Every call, in the client's own words.")
+@click.option(
+    "--write", "target", metavar="FILE", type=click.Path(path_type=Path), help="Write the table to this file, too."
+)
+@click.option("--verbose", is_flag=True, help="Show every call as the client reports it.")
 def run(
     ids: tuple[str, ...], *, tenant_file: str | None, versioned_only: bool, target: Path | None, verbose: bool
 ) -> int:
@@ -110,11 +112,10 @@ def run(
 @click.option("--latest", is_flag=True, help="The latest release rather than the locked one.")
 @click.option("--update", "write", is_flag=True, help="Write it into the runbooks, with version and date.")
 def measure(ids: tuple[str, ...], *, tenant_file: str | None, latest: bool, write: bool) -> int:
-    """Drive clients once, and print where what they send is not what the runbook's wire profile says.
+    """Drive clients once, and print where their requests differ from the runbook's wire profile.
 
-    A release that changes its defaults is how runbooks rot: another surface, new fields, another limit.
-    What a profile says that a client needs is proved at embedded tenants that lack it, one after the other, unless
-    a tenant is named.
+    Runbooks become outdated when a release changes its defaults: another surface, new fields, another limit.
+    If no tenant is named, each need in a profile is tested on an embedded tenant that lacks it, one after the other.
 
     \b
     Exit codes: 0 no difference, or written; 1 something differs; 7 a client could not be driven.

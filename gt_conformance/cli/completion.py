@@ -10,7 +10,7 @@ _PROGRAM, _VARIABLE = "gt-conformance", "_GT_CONFORMANCE_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:
-    """Print what makes a shell complete options, runbooks, rows, checks, faults and findings.
+    """Print the shell completion for options, runbooks, rows, checks, faults and findings.
 
     \b
     Examples:

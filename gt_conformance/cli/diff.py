@@ -28,7 +28,7 @@ from gt_conformance.launch import accept, read_fail_on
     "--accepted",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="What is accepted (gt-conformance accept). With --fail-on new: else accepted.yaml next to OLD.",
+    help="Accepted findings (gt-conformance accept). Default with --fail-on new: accepted.yaml next to OLD.",
 )
 @click.option(
     "--format",
@@ -36,21 +36,21 @@ from gt_conformance.launch import accept, read_fail_on
     type=click.Choice(["text", "markdown", "json"]),
     default="text",
     show_default=True,
-    help="For a terminal, for a pull request, or for a machine.",
+    help="For a terminal, a pull request, or a program.",
 )
 @click.option(
-    "--unverified", is_flag=True, help="Compare records that do not hold, too. Where NEW does not, nothing is decided."
+    "--unverified", is_flag=True, help="Compare inconsistent records, too. If NEW is inconsistent, nothing is decided."
 )
 def diff(old: Path, new: Path, fail_on: str, accepted: Path | None, form: str, *, unverified: bool) -> int:
-    """Say what changed from OLD to NEW, each a results.json, its folder, or a file of a history.
+    """Show what changed from OLD to NEW, each a results.json, its folder, or a file of a history.
 
-    New violations, what is fixed, still violating, newly blocked; checks that are new; runbooks whose file or verdicts
-    changed; requests and time. What was not judged again is never called fixed. Both are verified first
-    (gt-conformance verify), and refused where they do not hold.
+    It lists what newly violates, is fixed, still violates, or is newly blocked; new checks; runbooks whose file or
+    verdicts changed; requests and time. A case that was not judged again is never called fixed. Both records are
+    verified first (gt-conformance verify), and refused if they are inconsistent.
 
     \b
-    Exit codes: those of run, for NEW as it is (--fail-on any) or without what was accepted of it (--fail-on new). What
-    is merely as bad as it was in OLD fails again, until it is fixed, waived or accepted.
+    Exit codes: those of run, for the whole of NEW (--fail-on any) or without its accepted findings (--fail-on new).
+    What is only as bad as it was in OLD still fails, until it is fixed, waived or accepted.
 
     \b
     Examples:

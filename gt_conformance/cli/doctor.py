@@ -39,15 +39,16 @@ DEFAULT_FILE = Path("tenant.yaml")
 def doctor(
     words: tuple[str, ...], tenant_file: Path | None, chosen: tuple[str, ...], write: Path | None, output: str
 ) -> int:
-    """Ask the keys what they can do, say what the set-up says otherwise, and list what is missing for a decision.
+    """Ask the keys what they can do, show where the set-up disagrees, and list what is missing for a decision.
 
-    Each key is asked for its models, and with malformed requests for the rest: nothing is created, and no secret is
-    printed or written. Without a tenant file it reads the environment, and writes tenant.yaml where there is none.
+    It lists the models of each key, and tries the other routes with malformed requests: nothing is created, and no
+    secret is printed or written. Without a tenant file it reads the environment, and writes tenant.yaml if there is
+    none.
 
     \b
     Exit codes:
       0  nothing is missing
-      7  something is missing, or the set-up says otherwise than the tenant
+      7  something is missing, or the set-up disagrees with the tenant
       8  the tenant cannot be reached, or no key works
       4  bad command line or file
 
@@ -114,7 +115,7 @@ def print_found(found: Examination) -> None:
     mistakes = examining.find_mistakes(found)
     if mistakes:
         click.echo("")
-        click.secho(f"The set-up says otherwise ({len(mistakes)})", bold=True)
+        click.secho(f"The set-up disagrees with the tenant ({len(mistakes)})", bold=True)
     for one in mistakes:
         click.echo(f"  {one.found}")
         click.echo(f"    → {one.remedy}")

@@ -27,10 +27,10 @@ _MARGIN = 11
 @own_runbooks
 @further_checks
 def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:
-    """Say what a check claims, what it sends, where the claim comes from, and the remedy. Without a name: list them.
+    """Describe what a check claims, what it sends, where the claim comes from, and the remedy; or list all checks.
 
-    Of a checklist item (dify-item-2): whom it asks, which rows and checks it rests on, and its place on the page.
-    Of a clause of GT's documentation (A9): its pages, the checks that carry it, the faults that break it.
+    For a checklist item (dify-item-2): what it asks of whom, the rows and checks that it depends on, and its source.
+    For a clause of GT's documentation (A9): its pages, the checks that test it, and the faults that break it.
 
     \b
     Examples:

@@ -7,9 +7,9 @@ from gt_conformance.cli._lazy import Entry, LazyGroup
 COMMANDS = {
     "lint": Entry("fleet_lint", "Check fleet.yaml and each tenant of it; sends nothing."),
     "manifest": Entry("fleet_manifest", "Print what Kubernetes, GitHub or GitLab needs to judge the fleet in shards."),
-    "plan": Entry("fleet_plan", "Show what a night would send and take; sends nothing."),
-    "query": Entry("fleet_query", "Ask the outcomes of all nights in SQL; reads only."),
-    "report": Entry("fleet_report", "Say how the fleet is, and decide: a page, metrics, a message, an exit code."),
+    "plan": Entry("fleet_plan", "Show what a night would send and how long it would take; sends nothing."),
+    "query": Entry("fleet_query", "Query the outcomes of all nights in SQL; read-only."),
+    "report": Entry("fleet_report", "Report on the fleet and decide: a page, metrics, a message, an exit code."),
     "run": Entry("fleet_run", "Judge the tenants that are due, and record each."),
 }
 """The subcommands: the name, the module in this package, a line of help."""

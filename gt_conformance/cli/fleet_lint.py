@@ -16,7 +16,7 @@ _MOST_LISTED = 100
 def lint(file: Path) -> int:
     """Check fleet.yaml, the lists and templates that it names, and the tenant file of each tenant; nothing is sent.
 
-    No secret is read and no secret command run: that secrets are there shows when they are needed.
+    No secret is read and no secret command is run: a missing secret shows only in a run.
 
     \b
     Examples:

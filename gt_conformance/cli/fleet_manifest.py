@@ -45,9 +45,9 @@ _MOUNTED = ("secret", "configmap", "pvc")
 
 @click.command("manifest")
 @click.argument("fleet", metavar="FLEET", type=click.Path(path_type=Path))
-@click.option("--engine", type=click.Choice(_ENGINES), required=True, help="What is to judge the fleet.")
+@click.option("--engine", type=click.Choice(_ENGINES), required=True, help="The engine that judges the fleet.")
 @click.option("--shards", metavar="N", type=int, help="How many shards. [default: one for each 100 tenants]")
-@click.option("--name", default="gt-fleet", show_default=True, help="The name of what is made, and of its parts.")
+@click.option("--name", default="gt-fleet", show_default=True, help="The name of the objects, and of their parts.")
 @click.option(
     "--at-once",
     metavar="N",
@@ -63,27 +63,29 @@ _MOUNTED = ("secret", "configmap", "pvc")
     default="6h",
     show_default=True,
     callback=lambda _context, _option, text: read_time(text),
-    help="When a night is given up (90m, 6h).",
+    help="How long a night may take before it is cancelled (90m, 6h).",
 )
 @click.option(
     "--schedule", metavar="CRON", default=Gate.schedule, show_default=True, help="Minute and hour in UTC, and days."
 )
-@click.option("--image", metavar="NAME@DIGEST", help="The image with this command, by its digest.")
+@click.option("--image", metavar="NAME@DIGEST", help="The image that has this command, by its digest.")
 @click.option(
     "--secret",
     "secrets",
     metavar="NAME[:/PATH]",
     multiple=True,
-    help="Kubernetes: a Secret whose keys become variables, or files at a path. GitHub: a secret to have in a variable "
+    help="Kubernetes: a Secret whose keys become variables, or files at a path. GitHub: a secret to pass as a variable "
     "(may be repeated).",
 )
 @click.option(
     "--files",
     metavar="KIND/NAME",
-    help="The configmap/NAME or pvc/NAME with FLEET and what it names. [default: configmap/gt-fleet]",
+    help="The configmap/NAME or pvc/NAME with FLEET and the files that it names. [default: configmap/gt-fleet]",
 )
 @click.option("--results", metavar="CLAIM", help="The claim for the results, which all shards share.")
-@click.option("--upload-image", metavar="NAME@DIGEST", help="Instead: an image that copies them to an object store.")
+@click.option(
+    "--upload-image", metavar="NAME@DIGEST", help="Instead: an image that copies the results to an object store."
+)
 @click.option("--upload", metavar="COMMAND", help="The command of that image. It finds the results in /results.")
 @click.option(
     "--volume",
@@ -92,11 +94,11 @@ _MOUNTED = ("secret", "configmap", "pvc")
     multiple=True,
     help="A secret, configmap or pvc to mount, read-only.",
 )
-@click.option("--namespace", metavar="NAME", help="The namespace. [default: that of the context]")
+@click.option("--namespace", metavar="NAME", help="The namespace. [default: the namespace of the context]")
 @click.option(
     "--service-account", metavar="NAME", help="The service account, for a secret_command that needs its token."
 )
-@click.option("--only", type=click.Choice(["job", "cronjob"]), help="One of the two objects.")
+@click.option("--only", type=click.Choice(["job", "cronjob"]), help="Print only this object.")
 @click.option(
     "--fail-on", type=click.Choice(["any", "new"]), default=Gate.fail_on, show_default=True, help="As for fleet report."
 )

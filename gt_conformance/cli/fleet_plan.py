@@ -27,7 +27,7 @@ def plan(file: Path, night: date, labels: list[tuple[str, str]], latency: float,
     """Show which tenants are due on a night, and what judging them would send and take, by gateway; nothing is sent.
 
     Tenants of the same shape are rehearsed once, in memory. Polls and retries of real tenants add to the numbers.
-    Tokens, and money where tenant files name prices, are the worst case: the limits that requests send, and more where
+    Tokens, and the cost if tenant files name prices, are the worst case: the limits that requests send, and more where
     a request has none.
 
     \b
@@ -71,7 +71,7 @@ def _describe(fleet: Fleet, found: FleetPlan, night: date, latency_s: float, at_
         yield known if amount or not found.unpriced else f"Cost in {currency}: unknown."
     if found.unpriced:
         yield f"Without a price: something of {count_noun(found.unpriced, 'tenant')} (gt-conformance plan names it)."
-    yield f"Least time where an answer takes {latency_s * 1000:g} ms, with {count_noun(at_once, 'tenant')} at once."
+    yield f"Least time if an answer takes {latency_s * 1000:g} ms, with {count_noun(at_once, 'tenant')} at once."
 
 
 def _time(seconds: float) -> str:

@@ -34,13 +34,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
     help="A table for people; csv or json for programs, which have every row and no text shortened.",
 )
 def fleet_query(where: str, query: str, output: str) -> int:
-    """Ask the outcomes of a fleet in SQL: one SELECT, which reads the folder of fleet run and changes nothing.
+    """Query the outcomes of a fleet in SQL: one SELECT, which reads the folder of fleet run and changes nothing.
 
     `outcomes` is every row of every night, `latest` those of the last night, `tenants` a row for each tenant and night,
     `findings` one for each finding of a tenant and a night. docs/fleet-report.md lists the columns; so does
     "describe outcomes". DIR may be an address that DuckDB reads, such as s3://bucket/nights.
 
-    Ends with 4 where a file of the table could not be read: it is named, and the rows are those of the others.
+    Exits with 4 if a file of the table could not be read: the file is named, and the rows are from the other files.
 
     \b
     Examples:

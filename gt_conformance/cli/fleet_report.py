@@ -16,19 +16,25 @@ from gt_conformance.report import COMPLIANCE, decision_line
 @click.command("report")
 @click.argument("where", metavar="DIR")
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the documents go.")
-@click.option("--history", is_flag=True, help="Look back: what is new, since when, who flaps, who is missing.")
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Compare with earlier nights: what is new, since when, which tenants flap or are missing.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice([one.value for one in FailOn]),
     default=FailOn.ANY.value,
     show_default=True,
-    help="Fail for whatever is wrong, or only for what was not so the time before (with --history).",
+    help="Fail for whatever is wrong, or only for what was not wrong the time before (with --history).",
 )
-@click.option("--night", metavar="DAY", type=click.DateTime(["%Y-%m-%d"]), help="That night, not the last one.")
 @click.option(
-    "--gone", metavar="ID", multiple=True, help="A tenant that left the fleet: no row is due (may be repeated)."
+    "--night", metavar="DAY", type=click.DateTime(["%Y-%m-%d"]), help="Report on this night instead of the last one."
 )
-@click.option("--tenant", metavar="ID", help="The documents of this tenant alone, from its record.")
+@click.option(
+    "--gone", metavar="ID", multiple=True, help="A tenant that left the fleet: it is not missing (may be repeated)."
+)
+@click.option("--tenant", metavar="ID", help="Render the documents of this tenant only, from its record.")
 def fleet_report(
     where: str,
     out: Path,
@@ -46,9 +52,9 @@ def fleet_report(
 
     With --fail-on new it is 1 only where a tenant has a violation that it did not have the time before, and 7 only
     where a tenant is newly not decided or missing, or a file of the table is missing or cannot be read. The documents
-    say all the same what is wrong: the decision stays.
+    still show what is wrong: the decision does not change.
 
-    With --tenant, compliance.html and what goes with it are rendered from the record of one tenant, and the exit code
+    With --tenant, compliance.html and its other files are rendered from the record of one tenant, and the exit code
     is 0.
 
     \b

@@ -59,14 +59,14 @@ def run(  # noqa: PLR0913 - one argument an option
 ) -> int:
     """Judge the tenants that are due, many at once, and write a record of each, and the outcomes as a table.
 
-    A tenant that has a record of this night is left out, so that the same command goes on where it was stopped. One
-    that is broken, whatever it is, stops no other: why it was not judged is recorded in its place. What is found
-    decides nothing here: gt-conformance fleet report reads the outcomes, and gates.
+    A tenant that already has a record of this night is left out, so that the same command continues where it was
+    stopped. A tenant that cannot be judged does not stop the others: the reason is recorded in its place. The exit code
+    does not depend on the findings: gt-conformance fleet report reads the outcomes and decides.
 
     \b
     Exit codes:
-      0  each tenant that is due has a verdict on record, or why there is none
-      2  interrupted: the same command goes on
+      0  for each tenant that is due, a verdict is recorded, or the reason why there is none
+      2  interrupted: the same command continues
       3  a fault of the suite, or of this machine (a full disk), kept something from being recorded
       4  the command line or the fleet file is wrong
 
@@ -138,13 +138,13 @@ def describe(progress: Progress, elapsed_s: float) -> str:
     """How far it is, and how long it may take."""
     if progress.done == progress.due:
         return f"{progress.due:,} tenants: writing the outcomes"
-    parts = [f"{progress.done:,} of {progress.due:,} tenants", f"{progress.under_way} under way"]
+    parts = [f"{progress.done:,} of {progress.due:,} tenants", f"{progress.under_way} in progress"]
     if progress.problems:
         parts.append(f"{progress.problems:,} could not be judged")
     judged = progress.recorded + progress.problems
     left = progress.due - progress.done
     if judged and left:
-        parts.append(f"some {_minutes(elapsed_s * left / judged)} left")
+        parts.append(f"about {_minutes(elapsed_s * left / judged)} left")
     return ", ".join(parts)
 
 

@@ -14,9 +14,9 @@ from gt_conformance.tenant import require_new, write_new
     "--from-env", is_flag=True, help="Ask the keys of the environment what they can do, as doctor does, and write that."
 )
 def init(path: Path, *, from_env: bool) -> int:
-    """Write a commented tenant file, tenant.yaml where no name is given. One that exists is left as it is.
+    """Write a commented tenant file (default: tenant.yaml). It does not change an existing file.
 
-    It holds no secret: each key names the environment variable, the file or the command that gives it.
+    The file holds no secret: each key names the environment variable, the file or the command that provides it.
 
     \b
     Examples:

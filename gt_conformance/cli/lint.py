@@ -18,10 +18,10 @@ from gt_sandbox.faults import FAULTS
 def lint(paths: tuple[Path, ...], modules: tuple[str, ...]) -> int:
     """Check the runbook files of a folder: YAML, schema, whether their parts agree, and whether checks verify each row.
 
-    Of GT's documentation: that each clause has a check that carries it and a fault that breaks it, or says why not, and
-    that each check that may violate names its clause and cites a page that says so.
+    It also checks the clauses of GT's documentation: each needs a check that tests it and a fault that breaks it, or a
+    reason why not; each check that may report a violation must name its clause and cite the page.
 
-    Every error is listed, with its place, the nearest right value and the allowed ones.
+    Every error is listed with its place, the closest valid value and the allowed values.
 
     \b
     Examples:

@@ -46,9 +46,9 @@ def plan(
     latency: float,
     output: str,
 ) -> int:
-    """Show which credential each runbook takes, what a run would send, and what is missing for a decision.
+    """Show which key each runbook uses, what a run would send, and what is missing for a decision.
 
-    Shown as well: how many requests wait for one another, how many are to be refused, and the least time at a latency.
+    It also shows the longest chain of requests, how many must be refused, and the least time at a given latency.
     What is missing is listed once, in two parts: needed for the runbooks, and needed for the tenant's boundary. The
     checks are rehearsed in memory: nothing is sent. Polls and retries of a real tenant add to the numbers.
 
@@ -128,10 +128,10 @@ def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
     budget = "" if most is None else f" of at most {most:,} (limits.max_tokens)"
     yield (
         f"Tokens: {worst.tokens:,} in the worst case{budget}: {worst.input_tokens:,} sent, and "
-        f"{worst.output_tokens:,} by the limits of the answers asked for; {_largest(cost):,} in the largest request"
+        f"{worst.output_tokens:,} allowed for answers; {_largest(cost):,} in the largest request"
     )
     if most is not None and worst.tokens > most:
-        yield "  Answers count for what they state. What might still pass the budget is blocked, and not sent."
+        yield "  Answers count for the usage that they state. Requests that could exceed the budget are not sent."
     if spending.cost is not None:
         money, without = spending.cost, spending.cost.unpriced
         unpriced = f"; without a price: {', '.join(without)}" if without else ""
@@ -143,10 +143,10 @@ def _spend(plan: Plan, cost: Cost) -> Iterator[str]:
 def _time(plan: Plan, cost: Cost, latency_s: float) -> Iterator[str]:
     limits = plan.tenant.limits
     yield f"Refused requests: {cost.refusals} of at most {limits.max_refusals} (limits.max_refusals)"
-    yield f"Longest chain: {count_noun(cost.longest_chain, 'request')}, each of which waits for the one before"
+    yield f"Longest chain: {count_noun(cost.longest_chain, 'request')}, each waiting for the previous one"
     yield (
-        f"Least time: {cost.least_s(limits, latency_s):.1f} s where an answer takes {latency_s * 1000:g} ms, "
-        f"with at most {count_noun(limits.concurrency, 'request')} under way at once (limits.concurrency)"
+        f"Least time: {cost.least_s(limits, latency_s):.1f} s if an answer takes {latency_s * 1000:g} ms, "
+        f"with at most {count_noun(limits.concurrency, 'request')} in flight at once (limits.concurrency)"
     )
 
 

@@ -26,7 +26,7 @@ from gt_conformance.results import Record
 )
 @click.option("--out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Where the reports go.")
 @gating(None)
-@click.option("--unverified", is_flag=True, help="Render a record that does not hold: NOT DECIDED, with what differs.")
+@click.option("--unverified", is_flag=True, help="Render an inconsistent record: NOT DECIDED, with the differences.")
 def report(  # noqa: PLR0913 - one argument an option
     *,
     files: tuple[Path, ...],
@@ -41,20 +41,20 @@ def report(  # noqa: PLR0913 - one argument an option
 ) -> int:
     """Render compliance.html, summary.md and the badges from results.json, or from its folder, without a tenant.
 
-    Several results of one tenant, shards of its runbooks, become one record; those of several tenants become one
-    document with an overview, and a folder each. What they disagree on is an error that names both files.
+    Several results of one tenant (shards of its runbooks) become one record; results of several tenants become one
+    document with an overview, and a folder each. If results disagree, the error names both files.
 
-    Each is verified first (gt-conformance verify), and refused where it does not hold.
+    Each is verified first (gt-conformance verify), and refused if it is inconsistent.
 
     A run keeps a journal in its report directory until its results are written. With --from-journal, what a run had
     found when it was killed becomes a record: what it had not judged is blocked.
 
-    With --fail-on, --baseline, --history or --accepted it ends as a run with that result does, the merged record of
-    shards as one run: `--fail-on any` is enough. Of several tenants the worst decides. Without them it ends with 0
+    With --fail-on, --baseline, --history or --accepted it exits like a run with that result, and treats merged shards
+    as one run: `--fail-on any` is enough. Of several tenants, the worst decides. Without these options it exits with 0
     whatever it rendered.
 
     \b
-    Exit codes: those of run, 0 without the options that decide.
+    Exit codes: those of run; 0 without these options.
 
     \b
     Examples:

@@ -47,7 +47,9 @@ def _finite(_: click.Context, __: click.Parameter, value: float) -> float:
     type=click.Path(path_type=Path),
     help="Store the old secret in FILE (mode 0600): a new file, or the retired_secret_file of the key.",
 )
-@click.option("--stored-by-command", is_flag=True, help="COMMAND itself stores the new secret where it is looked for.")
+@click.option(
+    "--stored-by-command", is_flag=True, help="COMMAND itself stores the new secret where the tenant file names it."
+)
 @click.option("--report", metavar="FILE", type=click.Path(path_type=Path), help="Write a JSON record, without secrets.")
 @click.option(
     "--timeout",
@@ -90,12 +92,12 @@ def rotate(  # noqa: PLR0913, PLR0917 - one argument an option
 
     \b
     Exit codes:
-      0  the old secret is dead, the new one sees the same, the other keys are as they were
-      1  something of this does not hold
+      0  the old secret is dead, the new one works the same, and the other keys did not change
+      1  one of these is not so
       7  it is unknown: the command failed, hung, or printed no usable secret
       8  the key did not work to begin with: the command was not run
       2  interrupted: the last lines say what was done by then
-      3  the rotation is proved, and the file of --report could not be written
+      3  as 0, but the file of --report could not be written
       4  bad command line or file: the command was not run
 
     \b

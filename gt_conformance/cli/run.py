@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 @click.option("--report-dir", metavar="DIR", default="reports", show_default=True, help="Where the reports go.")
 @click.option("--runbooks", metavar="DIR", help="A folder of your own runbooks.")
 @click.option("--attestations", metavar="FILE", help="What people have attested (gt-conformance attest).")
-@click.option("--waivers", metavar="FILE", help="What is broken or untested, owned until a date.")
+@click.option("--waivers", metavar="FILE", help="Known failures, each with an owner and an end date.")
 @gating("any")
-@click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or all of them.")
+@click.option("--clients", metavar="ID,...", default="", help="Drive these real clients too, or `all` of them.")
 @further_checks
 @click.option("--strict", is_flag=True, help="Advisories count as violations.")
 @click.option(
@@ -78,14 +78,16 @@ if TYPE_CHECKING:
     metavar="FORMAT",
     default="text",
     show_default=True,
-    help="What standard output gets: text, json (the record), ndjson, or github (annotations).",
+    help="What to write to standard output: text, json (the record), ndjson, or github (annotations).",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print the decision alone.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the decision.")
 @click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True)
 @click.option("--timeout", metavar="SECONDS", help="How long an answer may take, instead of limits.timeout_s.")
-@click.option("--concurrency", metavar="COUNT", help="Requests under way at once, instead of limits.concurrency.")
-@click.option("--max-tokens", metavar="COUNT", help="Tokens of the whole run, instead of limits.max_tokens.")
-@click.option("--until-go", is_flag=True, help="Run again until the exit code is 0, while somebody fixes.")
+@click.option("--concurrency", metavar="COUNT", help="Requests in flight at once, instead of limits.concurrency.")
+@click.option("--max-tokens", metavar="COUNT", help="Token limit for the whole run, instead of limits.max_tokens.")
+@click.option(
+    "--until-go", is_flag=True, help="Run again and again, while somebody fixes the tenant, until the exit code is 0."
+)
 @click.option(
     "--every", metavar="TIME", default="30s", show_default=True, help="With --until-go: how long to wait between runs."
 )
@@ -131,8 +133,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> int:
     """Judge the runbooks against a tenant.
 
-    With no tenant named it starts the embedded one on loopback, and says so. Runbooks may be named before
-    the options; an option that may be repeated takes several names with commas, too. Arguments after -- go to pytest.
+    If no tenant is named, it starts the embedded one on loopback, and says so. Runbooks may be named before the
+    options; an option that may be repeated also takes several names separated by commas. Arguments after -- go to
+    pytest.
 
     \b
     Exit codes:

@@ -22,7 +22,7 @@ ADMIN = "admin"
 
 
 @click.command
-@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Default: a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="The port. Default: a free one.")
 @click.option("--fault", "faults", metavar="NAME", multiple=True, help="Apply this fault (may be repeated).")
 @list_faults
 @click.option(
@@ -50,7 +50,7 @@ def serve(
 ) -> int:
     """Run the embedded tenant on loopback until Ctrl-C, and print its address and keys.
 
-    Its keys are new at each start and open nothing else. What is proved against it is evidence about this suite.
+    Its keys are new at each start and are valid nowhere else. A run against it is evidence about this suite only.
 
     \b
     Examples:

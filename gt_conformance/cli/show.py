@@ -33,7 +33,7 @@ _WIDTH = 100
 def show(name: str, source: Path, runbooks: Path | None, modules: tuple[str, ...]) -> int:
     """Show one thing by its name: a runbook, a row, an item, a check, a clause, a fault, a finding or an exchange.
 
-    What a run found is read from its record, the one in reports/ unless --from names another.
+    Findings and exchanges are read from the record of a run: the one in reports/, unless --from names another.
 
     \b
     Examples:

@@ -7,7 +7,7 @@ from gt_conformance import resources
 
 @click.command
 def suites() -> int:
-    """Print the folder of the suites, which plain pytest takes: from a checkout and from an installed wheel alike.
+    """Print the folder of the test suites, for plain pytest, in a checkout or with an installed wheel.
 
     \b
     Examples:

@@ -22,20 +22,22 @@ _DOES_NOT_HOLD = 1
     "tenant_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The tenant file that the run is said to be of: compared without its secrets, which are not read.",
+    help="The tenant file that the run should have used: compared without its secrets, which are not read.",
 )
-@click.option("--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="The runbooks that it was made with.")
+@click.option(
+    "--runbooks", metavar="DIR", type=click.Path(path_type=Path), help="The folder of the runbooks that the run used."
+)
 def verify(paths: tuple[Path, ...], tenant_file: Path | None, runbooks: Path | None) -> int:
-    """Say whether a record holds: a results.json, packed by gzip or not, or a report directory. Sends nothing.
+    """Check that a record is consistent: a results.json, gzipped or not, or a report directory. Sends nothing.
 
-    Outcomes, findings, totals and decisions are computed again from the checks, each check whose exchanges the record
-    holds whole is carried out again on them, and digests are compared. What differs is named: where, what the record
-    says, and what follows.
+    It recomputes outcomes, findings, totals and decisions from the checks, replays each check whose exchanges are
+    complete in the record, and compares digests. It lists each difference: where it is, what the record says, and what
+    was computed.
 
-    A digest shows a change, not who made the record: sign the statement beside it for that (docs/ci).
+    A digest shows a change, not who made the record: for that, sign the statement next to it (docs/ci).
 
     \b
-    Exit codes: 0 each record holds, 1 one does not, 4 one cannot be read.
+    Exit codes: 0 each record is consistent, 1 one is not, 4 one cannot be read.
 
     \b
     Examples:

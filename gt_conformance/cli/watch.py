@@ -34,21 +34,21 @@ _HIGHEST_PORT = 65_535
     default="5m",
     show_default=True,
     callback=lambda _context, _option, text: read_time(text),
-    help="How long from the beginning of one round to that of the next (90s, 5m).",
+    help="How long from the start of one round to the start of the next (90s, 5m).",
 )
-@click.option("--rounds", metavar="COUNT", type=click.IntRange(min=1), help="End after so many rounds.")
+@click.option("--rounds", metavar="COUNT", type=click.IntRange(min=1), help="End after this many rounds.")
 @click.option(
     "--max-tokens",
     metavar="COUNT",
     type=click.IntRange(min=1),
-    help="Tokens of all rounds in 24 hours: a round that might pass them is not sent.",
+    help="Token limit for all rounds in 24 hours: a round that might exceed it is not sent.",
 )
 @click.option(
     "--listen",
     metavar="HOST:PORT",
     default="127.0.0.1:9469",
     show_default=True,
-    help="Where Prometheus reads the gauges; port 0 takes a free one, off none.",
+    help="Where Prometheus reads the gauges; port 0 picks a free one; off: nowhere.",
 )
 @click.option(
     "--metrics", metavar="FILE", type=click.Path(path_type=Path), help="Write the gauges there after each round, too."
@@ -62,18 +62,18 @@ def watch(
     listen: str,
     metrics: Path | None,
 ) -> int:
-    """Watch a tenant: at most 12 requests a round, judged by the checks of a run, as gauges for Prometheus.
+    """Watch a tenant with at most 12 requests a round, judged by the checks of a run; serve gauges for Prometheus.
 
-    A round lists the models, chats, streams a chat, embeds, and has each key refused a route that its scopes leave out,
-    as many keys as 12 requests have room for, by turns. It creates nothing. The endpoint answers 200 whatever the
-    tenant does: alert on gt_conformance_watch_up, gt_conformance_watch_check and gt_conformance_watch_flapping, and on
-    the age of gt_conformance_watch_round_timestamp_seconds.
+    A round lists the models, chats, streams a chat, embeds, and tries each key on a route outside its scopes, which
+    must refuse it: as many keys as 12 requests allow, in turn. It creates nothing. The endpoint answers 200 whatever
+    the tenant does: alert on gt_conformance_watch_up, gt_conformance_watch_check and gt_conformance_watch_flapping, and
+    on the age of gt_conformance_watch_round_timestamp_seconds.
 
     The tenant file is read again before each round. Ctrl-C and SIGTERM end it at once.
 
     \b
     Exit codes:
-      0  somebody ended it; or after --rounds: the last round conforms
+      0  stopped by Ctrl-C or SIGTERM; or after --rounds: the last round conforms
       1  after --rounds: something violates in the last round
       3  after --rounds: the file of --metrics could not be written after the last round
       7  after --rounds: something is blocked in it, or it was not sent
