@@ -190,7 +190,7 @@ def for_key(name: str, found: Response | Reply, url: str | None = None) -> Rule:
 
 FAILING: dict[str, tuple[Rule, str]] = {
     "a key that is refused": (for_key("two", refusal(401, "Unknown key.")), "HTTP 401: Unknown key."),
-    "a key without a model list": (for_key("two", refusal(403, "No models."), MODELS), "HTTP 403: No models."),
+    "a key that may do nothing": (for_key("two", refusal(403, "No rights.")), "HTTP 403: No rights."),
     "a key that gets a web page": (for_key("two", HTML_PAGE), "it is an HTML page"),
     "a key that gets no answer": (for_key("two", Reply(failure=Failure.TIMEOUT, detail="late")), "no answer: late"),
     "a key that is busy": (for_key("two", refusal(429)), "429 (too many requests)"),
