@@ -351,6 +351,7 @@ VARIANTS = (
         "The model no longer tells what was said first once a conversation has gone on for some chats.",
         with_secrets(lambda _: _forget_after(chats=1)),
         permitted_by=_MODEL,
+        alters="memory",
     ),
     variant(
         "model-writes-no-json",
@@ -506,6 +507,7 @@ VARIANTS = (
         "A conversation gives the model its last four messages, and none from before.",
         with_secrets(lambda _: _remember(messages=4)),
         permitted_by="GT API reference: how many messages of a conversation a model is given is not documented",
+        alters="memory",
     ),
     variant(
         "model-digits-masked",
