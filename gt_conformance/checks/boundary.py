@@ -479,18 +479,13 @@ async def dataset_not_allowlisted_refused(probe: Probe) -> None:
     key, tenant = probe.credential, probe.tenant
     foreign = _datasets_of_others(tenant, key)
     target = foreign[0] if foreign else requests.MADE_UP_ID
-    asked = [_upload_into(probe, key, target)]
+    request = _upload_into(probe, key, target)
     # Whose dataset it is, is one thing for all keys: the narrowest one tries the other address.
     narrowest = narrowest_key(tenant, lambda other: other.may(Route.DATASET_FILES))
     once = key == narrowest and not probe.parameters.keys
     others = _by_others(probe) if once else []
-    exchange, *tried = await probe.send_all(
-        [
-            *asked,
-            *(_upload_into(probe, *one) for one in others),
-            *(at_address(one, tenant, Address.UNVERSIONED) for one in asked if once and foreign),
-        ]
-    )
+    twins = [at_address(request, tenant, Address.UNVERSIONED)] if once and foreign else []
+    exchange, *tried = await probe.send_all([request, *(_upload_into(probe, *one) for one in others), *twins])
     if exchange.response is not None and exchange.response.succeeded and await is_of_another_dataset(probe, key):
         return
     expect_refusal(probe, exchange, f"an upload to the dataset {target}", statuses=range(400, 500), reasoned=False)
