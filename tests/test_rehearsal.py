@@ -107,6 +107,7 @@ def test_a_run_of_everything_is_wide_and_not_long(
     assert len(cost.exchanges) <= embedded.limits.max_requests
 
 
+@pytest.mark.runs
 def test_a_run_of_one_runbook_is_no_longer(embedded: Tenant) -> None:
     """What takes all rows side by side takes those of each runbook so: by checks, too, that only some of them name."""
     books = load_directory(resources.runbooks_dir())
