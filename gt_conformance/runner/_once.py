@@ -27,11 +27,11 @@ class Once:
                 # Cancelled: most that wait are being cancelled as well; one that is not makes it itself.
                 del self._entries[name]
                 entry.abandoned = True
-                entry.done.set()
+                entry.end()
                 raise
-            entry.done.set()
-        elif not entry.done.is_set():  # waiting for what is done takes a turn of the event loop
-            await entry.done.wait()
+            entry.end()
+        elif not entry.done:  # waiting for what is done takes a turn of the event loop
+            await entry.wait()
             if entry.abandoned:
                 return await self.get(name, make)
         if entry.error is not None:
@@ -40,8 +40,24 @@ class Once:
 
 
 class _Entry:
+    """What has a name. Few are waited for, so that only these have an event."""
+
     def __init__(self) -> None:
-        self.done = anyio.Event()
+        self.done = False
         self.value: Any = None
         self.error: Exception | None = None
         self.abandoned = False
+        self._awaited: anyio.Event | None = None
+
+    async def wait(self) -> None:
+        """Wait until it is made or given up."""
+        if self._awaited is None:
+            self._awaited = anyio.Event()
+        await self._awaited.wait()
+
+    def end(self) -> None:
+        """Let go whoever waits."""
+        self.done = True
+        if self._awaited is not None:
+            self._awaited.set()
+            self._awaited = None
