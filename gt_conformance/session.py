@@ -36,7 +36,7 @@ from gt_conformance.planning import (
 from gt_conformance.results import Record, RunFacts
 from gt_conformance.results.record_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
-from gt_conformance.runner import Cost, HttpSender, Progress, Rehearsal, Runner, Sender
+from gt_conformance.runner import INTERRUPTED, UNJUDGED, Cost, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant
 from gt_conformance.timing import Past
 from gt_conformance.vocabulary import CLIENT_CHECKS, Actor
@@ -45,8 +45,6 @@ from gt_conformance.waiver import Waivers
 Clients: TypeAlias = "Sequence[tuple[real.Manifest, tuple[real.Client, ...]]]"
 """Real clients that are to be driven, by the manifest of their runbook."""
 
-ENDED = "the run ended before this was judged"
-INTERRUPTED = "the run was interrupted before this was judged"
 _CLIENTS_UNBOUNDED = (
     "the run has a budget of tokens (limits.max_tokens), and what a real client asks for is not known before it asks",
     "Leave out --clients, or drive the clients in a run without limits.max_tokens.",
@@ -240,11 +238,11 @@ class Session:
         self._started = datetime.now(UTC)
         await self._runner.carry_out()
 
-    def stop(self, reason: str = ENDED) -> None:
-        """End the run: what is not judged yet is blocked, with that reason. Safe to call again."""
+    def stop(self, why: Blocker = UNJUDGED) -> None:
+        """End the run: what is not judged yet is blocked by that. Safe to call again."""
         if self._driving is not None:
             self._driving.stop()
-        self._runner.stop(reason)
+        self._runner.stop(why)
         if self._journal is not None:
             self._journal.close()
 

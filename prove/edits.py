@@ -43,7 +43,7 @@ def unnoticed(record: Record, count: int, *, seed: int, replayed: int = 0) -> It
     for number, (text, edited) in enumerate(make(record, count, chosen)):
         if schema.load("results").errors(edited):
             continue  # no record any more: reading it says so
-        if verify(edited, runbooks=books, replaying=number < replayed).holds:
+        if verify(edited, runbooks=books, replaying=number < replayed).is_consistent:
             yield f"not named: {text}"
 
 

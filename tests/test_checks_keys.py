@@ -318,6 +318,20 @@ def test_a_key_of_another_tenant_is_refused_at_most_surfaces_instead_of_an_unkno
     assert len(taken.violations) == 1
 
 
+def test_a_secret_that_is_refused_for_what_it_asks_may_be_another_keys() -> None:
+    """A live key in its place gets such an answer: the remedy begins with the secret, where there is one."""
+    absent = refusal(404, "The model does not exist, or this key may not use it.")
+    found: dict[str, str] = {}
+    for rule in (by(OTHER_TENANT, absent, at=[CHAT]), shown(Presentation.NONE, absent)):
+        result = judged("key.required", rule, dead(OTHER_TENANT), only_bearer, tenant=FOREIGN)
+        found |= {blocker.remedy.partition(":")[0]: blocker.finding for blocker in result.blockers}
+    assert set(found) == {
+        "Correct the secret if it is another key's",
+        "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
+    }
+    assert len(set(found.values())) == 1
+
+
 def test_a_key_of_another_tenant_that_cannot_be_read_blocks_its_part() -> None:
     """The rest is judged, and the line to correct is named."""
     tenant = tenant_of(key("chat"), other_tenant_unset=Problem("it takes its secret from X, which is not set."))

@@ -7,6 +7,7 @@ import pytest
 
 from gt_conformance import Record, plan
 from gt_conformance.checks import Check, CheckCall, CheckResult, Parameters, Probe, Registry
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request, Response
 from gt_conformance.results import findings_of
 from gt_conformance.runner import Runner
@@ -178,7 +179,7 @@ def test_what_was_answered_is_judged_before_the_end(monkeypatch: pytest.MonkeyPa
     runner = Runner(plan_of(tenant_of(key("one")), mixed, alone, waiting), lambda: sender, run_id="r1")
     runner.start()
     assert begun.wait(20)
-    runner.stop("It was interrupted.")
+    runner.stop(Blocker("It was interrupted.", ""))
     assert runner.result(mixed).outcome is Outcome.VIOLATES
     assert {runner.result(call).outcome for call in (alone, waiting)} == {Outcome.BLOCKED}
 

@@ -94,6 +94,15 @@ def test_a_fault_or_variant_that_cannot_be_had_is_refused(words: str, message: s
     assert (found.code, message in found.said, "Traceback" in found.said) == (4, True, False), found.said
 
 
+def test_an_unknown_option_is_named_without_the_usage_of_pytest(tmp_path: Path) -> None:
+    """The message names the option and the help, and not pytest's own program, usage and files."""
+    found = command("run", "--only", "chat", cwd=tmp_path)
+    assert found.code == 4
+    assert found.stderr.strip() == (
+        "ERROR: unrecognized arguments: --only chat. gt-conformance run --help lists the options."
+    )
+
+
 # -- lint
 
 

@@ -271,6 +271,9 @@ MAIN = [CHAT, RAG, FULL, UPLOAD, APP, PARTNER]
 _NAMES = "APP CHAT CHAT_OLD CURSOR CURSOR_OLD FULL GONE MANUS MANUS_OLD OTHER_TENANT PARTNER RAG RAG_OLD UPLOAD"
 EVERY = [f"GT_EMBEDDED_{name}" for name in _NAMES.split()]
 """The secrets of a list in the order of their names: the retired ones and that of another tenant are among them."""
+_FILE = "CHAT CHAT_OLD RAG RAG_OLD FULL UPLOAD APP PARTNER CURSOR CURSOR_OLD MANUS MANUS_OLD GONE"
+FILE = [f"GT_EMBEDDED_{name}" for name in _FILE.split()]
+"""And in the order of the tenant file."""
 
 
 def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
@@ -295,6 +298,11 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         (placed(APP, FULL, "GT_EMBEDDED_GONE", of=(FULL, "GT_EMBEDDED_GONE", APP)), RUNBOOKS),
         (placed(*EVERY[1:], EVERY[0], of=EVERY), RUNBOOKS),
         (placed(EVERY[-1], *EVERY[:-1], of=EVERY), RUNBOOKS),
+        (placed(*FILE, of=[*FILE[3:], *FILE[:3]]), RUNBOOKS),
+        (placed(*FILE, of=[*FILE[1:], *FILE[:1]]), ("dify",)),
+        (placed(*FILE, of=[*FILE[2:], *FILE[:2]]), ("langchain", "n8n")),
+        (exchanged(RAG, "GT_EMBEDDED_CHAT_OLD"), RUNBOOKS),
+        (exchanged(UPLOAD, "GT_EMBEDDED_MANUS_OLD"), RUNBOOKS),
     ],
     ids=[
         "two",
@@ -307,6 +315,11 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         "with a revoked one",
         "all down",
         "all up",
+        "the file by three",
+        "the file by one",
+        "the file by two",
+        "with the retired secret of another key",
+        "with a retired secret that is tried at few places",
     ],
 )
 def test_secrets_in_each_others_places_accuse_nobody(

@@ -20,11 +20,11 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure, Presentation, Request, Response
 from gt_conformance.planning import Plan
-from gt_conformance.runner import Runner, Sender
+from gt_conformance.runner import INTERRUPTED, Runner, Sender
 from gt_conformance.runner._once import Once
 from gt_conformance.session import Session
 from gt_conformance.tenant import Secret, Tenant
-from gt_conformance.vocabulary import Outcome
+from gt_conformance.vocabulary import Actor, Outcome
 from tests import fake_tenant
 from tests.fake_tenant import (
     ALIAS,
@@ -661,16 +661,18 @@ def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[R
     """What was judged stands; all else is blocked with the reason of the end, and nothing waits."""
     runner, sender = interrupted
     assert runner.progress.judged == 1
-    runner.stop("the run was interrupted")
+    runner.stop(INTERRUPTED)
     assert runner.result(of_key("test.done")).outcome is Outcome.CONFORMS
     rest = [
         runner.result(of_key("test.asks")),
         runner.result(of_key("test.also")),
         runner.result(of_key("test.reads", None)),
     ]
-    assert {(result.outcome, result.reason) for result in rest} == {(Outcome.BLOCKED, "the run was interrupted")}
-    assert {result.remedy for result in rest} == {
-        "Run again; if -x or --maxfail of pytest ended the run, leave it out."
+    assert {(result.outcome, result.reason) for result in rest} == {
+        (Outcome.BLOCKED, "the run was interrupted before this was judged")
+    }
+    assert {(result.remedy, result.blockers[0].acts) for result in rest} == {
+        ("Run again, and let the run end by itself.", Actor.HERE)
     }
     assert sender.closed
     assert runner.suite_errors == ()
@@ -718,15 +720,15 @@ def test_an_answer_that_breaks_off_ends_its_check(define: Defined) -> None:
 def test_a_run_is_stopped_once(interrupted: tuple[Runner, Waiting]) -> None:
     """Stopping again changes nothing."""
     runner, _ = interrupted
-    runner.stop("the first reason")
-    runner.stop("another")
+    runner.stop(Blocker("the first reason", ""))
+    runner.stop(Blocker("another", ""))
     assert runner.result(of_key("test.asks")).reason == "the first reason"
 
 
 def test_a_run_that_never_began_is_blocked() -> None:
     """A runner that is stopped before it started has a result for every check."""
     runner = Runner(plan_of(TENANT, of_key("chat.completes")), FakeSender, run_id="r1")
-    runner.stop("nothing was started")
+    runner.stop(Blocker("nothing was started", ""))
     assert runner.result(of_key("chat.completes")).reason == "nothing was started"
 
 
@@ -735,7 +737,7 @@ def test_a_run_that_ended_keeps_its_results(define: Defined) -> None:
     define("test.asks", asks)
     sender = FakeSender()
     runner = run(plan_of(TENANT, of_key("test.asks")), sender)
-    runner.stop("too late")
+    runner.stop(Blocker("too late", ""))
     assert runner.result(of_key("test.asks")).outcome is Outcome.CONFORMS
     assert sender.closed
 

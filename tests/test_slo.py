@@ -307,7 +307,7 @@ def test_earlier_runs_give_what_one_lacks() -> None:
     assert found["samples"] >= timing.LEAST_SAMPLES > found["of_this_run"]
     assert 0 < found["earlier_runs"] <= len(record["slo"]["earlier"])
     assert found["earlier_runs"] < len(earlier)
-    assert verify(record).holds
+    assert verify(record).is_consistent
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_figures_that_were_edited_do_not_hold(edit: Callable[[Any], object]) -> 
     """What is said of times follows from the exchanges: verify names what does not, digests or not."""
     record: Any = copy.deepcopy(promised())
     del record["digests"]
-    assert verify(record, replaying=False).holds
+    assert verify(record, replaying=False).is_consistent
     edit(record)
     assert any(
         one.place.startswith(("times", "slo", "tenant-slo")) for one in verify(record, replaying=False).differences
@@ -404,7 +404,7 @@ def test_shards_are_judged_together() -> None:
     found = objective(together, "slo.chat.first_event_p95")
     assert outcomes(together)["slo.chat.first_event_p95"] == found["outcome"] == "conforms"
     assert found["of_this_run"] == sum(objective(part, found["id"])["of_this_run"] for part in parts)
-    assert verify(together, replaying=False).holds
+    assert verify(together, replaying=False).is_consistent
 
 
 def test_shards_that_are_slow_together_are_one_finding() -> None:
@@ -415,7 +415,7 @@ def test_shards_that_are_slow_together_are_one_finding() -> None:
     whole = judged(CHATS, TimedSender(first_event_ms=900, total_ms=2000))
     broken = [[one["id"] for one in findings(record) if one["outcome"] == "violates"] for record in (together, whole)]
     assert broken[0] == broken[1] != []
-    assert verify(together, replaying=False).holds
+    assert verify(together, replaying=False).is_consistent
 
 
 def test_no_clause_is_accused_and_lint_accepts_that() -> None:

@@ -227,10 +227,10 @@ def test_the_command_reads_files_packed_files_and_folders(tmp_path: Path, confor
     results.write(conforming, tmp_path / "reports" / "results.json")
     (tmp_path / "night.json.gz").write_bytes(gzip.compress(json.dumps(conforming).encode()))
     sound = in_process("verify", "reports", "night.json.gz", cwd=tmp_path)
-    assert (sound.code, sound.stdout.count(": holds.")) == (0, 2)
+    assert (sound.code, sound.stdout.count(": consistent.")) == (0, 2)
     results.write({**conforming, "decision": "NO-GO"}, tmp_path / "edited.json")
     edited = in_process("verify", "edited.json", "reports", cwd=tmp_path)
-    assert (edited.code, edited.stdout.count(": holds.")) == (1, 1)
+    assert (edited.code, edited.stdout.count(": consistent.")) == (1, 1)
     assert "decision: the record says NO-GO" in edited.stdout
 
 
@@ -274,7 +274,7 @@ def test_report_and_diff_refuse_what_does_not_hold(tmp_path: Path, failing: Reco
     for words in (["report", "forged.json", "--out", "out"], ["diff", "sound.json", "forged.json"]):
         refused = in_process(*words, cwd=tmp_path)
         assert refused.code == 4
-        assert "the record does not hold" in refused.stderr
+        assert "the record is not consistent" in refused.stderr
     assert not (tmp_path / "out").exists()
     shown = in_process("report", "forged.json", "--out", "out", "--unverified", cwd=tmp_path)
     assert shown.code == 0
@@ -282,10 +282,13 @@ def test_report_and_diff_refuse_what_does_not_hold(tmp_path: Path, failing: Reco
     assert (badge["color"], "NOT DECIDED" in badge["message"]) == ("yellow", True)
     assert "NOT VERIFIED" in (tmp_path / "out" / "summary.md").read_text("utf-8")
     assert "NOT VERIFIED" in (tmp_path / "out" / "compliance.html").read_text("utf-8")
-    assert "warning: forged.json: the record does not hold. " in shown.stderr
+    assert "warning: forged.json: the record is not consistent. " in shown.stderr
     for words, code in ((["forged.json", "sound.json"], 1), (["sound.json", "forged.json"], 7)):
         compared = in_process("diff", *words, "--unverified", cwd=tmp_path)
-        assert (compared.code, compared.stderr.count("warning: forged.json: the record does not hold. ")) == (code, 1)
+        assert (compared.code, compared.stderr.count("warning: forged.json: the record is not consistent. ")) == (
+            code,
+            1,
+        )
     assert in_process("verify", "out", cwd=tmp_path).code == 1, "what was rendered is no more genuine for it"
     assert in_process("diff", "sound.json", "forged.json", "--unverified", cwd=tmp_path).code == 7
 

@@ -86,11 +86,11 @@ async def find_causes(
     limit of the run keeps from being looked for is none: then each violation stays a finding for itself.
     """
     declared = {key.name: key.models for key in seen.keys if not key.revoked}
-    if (alike := find_alike(results, seen.exchanges, declared)) is not None:
-        return Causes((alike,))
     if (permuted := find_permuted(results, seen.exchanges, seen.keys, seen.keys_not_taken)) is not None:
         others = await _find_others(list(map(permuted.amend, results)), seen.without(permuted.shown), judge_own)
         return Causes((permuted, *others.found))
+    if (alike := find_alike(results, seen.exchanges, declared)) is not None:
+        return Causes((alike,))
     if kept is not None:
         others = await _find_others(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)
         return Causes((kept, *others.found))

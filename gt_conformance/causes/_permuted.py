@@ -18,9 +18,9 @@ from gt_conformance.causes._alike import (
     listed_in,
     model_of,
 )
-from gt_conformance.checks import CheckResult, Violation, lets_in, rights_of
+from gt_conformance.checks import CheckResult, Violation, lets_in, place_asked, rights_of
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange, Request
+from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.vocabulary import Actor, Purpose, Route
 
@@ -28,10 +28,12 @@ _OF_RIGHTS = tuple(one for one in OF_RIGHTS if not one.startswith("conversation"
 """But for conversations: whichever key opened one, no other may read it."""
 _CONVERSATIONS = "/conversations"
 _VERSIONED = "/v1/"
+_KEY_REFUSED = frozenset({401, 403})
+"""What a dead key gets; what a key may not use may be said not to be there."""
 _SEVERAL = 2
 
-_Asked = tuple[str, str]
-"""A route without the version, and the name or the dataset that is asked for there."""
+_Asked = tuple[bool, str, str]
+"""Whether by the versioned address, the route, and the name or the dataset that is asked for there."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,17 @@ class _Shown:
     names: frozenset[str] | None
     is_dead: bool
     """Whether it is let in nowhere, and not because of what it asks for."""
+    is_closed: bool = False
+    """Whether it is let in nowhere, as is declared of it: it may be dead, or may not do what it was asked for."""
 
     def fits(self, declared: Credential | None) -> bool:
         """Whether that is what is declared of a key, as far as both are known; None is declared of a dead one."""
         if declared is None or self.is_dead:
-            return declared is None and self.is_dead
+            return declared is None and (self.is_dead or self.is_closed)
         return (
             (self.names is None or declared.models is None or self.names == declared.models)
-            and all(_may(declared, *asked) is not False for asked in self.let_in)
-            and all(_may(declared, *asked) is not True for asked in self.kept_out)
+            and all(_may(declared, asked) is not False for asked in self.let_in)
+            and all(_may(declared, asked) is not True for asked in self.kept_out)
         )
 
 
@@ -114,16 +118,20 @@ def find_permuted(
     if not any(result.violations or result.blockers for result in results):
         return None
     declared: dict[str, Credential | None] = {key.name: None if key.revoked else key for key in keys}
-    declared |= dict.fromkeys([OTHER_TENANT, *(key.retired_name for key in keys)])
+    called = {key.name: key.name for key in keys}
+    called |= {key.retired_name: f"the retired secret of {key.name}" for key in keys if _was_rotated(key)}
+    called[OTHER_TENANT] = "the key of another tenant"
+    declared |= dict.fromkeys(name for name in called if name not in declared)
     shown = _shown_by(exchanges.values(), declared, {one.request.key for one in not_taken.values()})
+    dead = [declared[key] for key, one in shown.items() if one.is_dead and declared[key] is not None]
     for key in keys:
-        if key.retired_name in shown and _goes_on(shown, key):
+        if key.retired_name in shown and _goes_on(shown, key) and not any(map(shown[key.retired_name].fits, dead)):
             shown.pop(key.retired_name)
-    places = _match(shown, {key: one for key, one in declared.items() if key in shown or one is None})
+    places = _match(shown, declared)
     if not places:
         return None
-    owns = ", ".join(f"{key} does what is declared of {other}" for key, other in sorted(places.items()))
-    *others, last = sorted(places)
+    owns = ", ".join(f"{called[key]} does what is declared of {called[other]}" for key, other in sorted(places.items()))
+    *others, last = (called[key] for key in sorted(places))
     blocker = Blocker(
         f"the secrets of these keys seem to be in each other's places: {owns}",
         f"Check the secrets of the keys {', '.join(others)} and {last}, and put each in its place. If each is right, "
@@ -137,8 +145,16 @@ def find_permuted(
     return replace(found, explained=frozenset(explained)) if explained else None
 
 
+def _was_rotated(key: Credential) -> bool:
+    """Whether the tenant file names a retired secret of the key."""
+    return key.retired_secret is not None or key.retired_unset is not None
+
+
 def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
-    """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault."""
+    """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault.
+
+    Unless it may do what is declared of a key that does not work at all: then it may be that one's secret.
+    """
     return key.name in shown and shown[key.name].fits(key) and shown[key.retired_name].fits(key)
 
 
@@ -154,7 +170,7 @@ def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None
     taken: dict[str, str] = {}
 
     def place(key: str, tried: set[str]) -> bool:
-        for other in sorted(fitting[key], key=lambda one: (one != key, one not in shown, one in own)):
+        for other in sorted(fitting[key], key=lambda one: (one != key, one in own, one not in shown, one)):
             if other not in tried:
                 tried.add(other)
                 if other not in taken or place(taken[other], tried):
@@ -178,11 +194,13 @@ def _shown_by(
     found: dict[_Asked, dict[str, bool]] = defaultdict(dict)
     names: dict[str, frozenset[str]] = {}
     taken: dict[str, bool] = {}
+    refused: set[str] = set()
     for one in exchanges:
-        key, asked = one.request.key or "", _asked(one.request)
+        key, asked = one.request.key or "", _asked(one)
         if key not in declared or one.response is None or not is_presented(one.request):
             continue
         taken[key] = taken.get(key, False) or lets_in(one.response)
+        refused |= {key} if one.response.status in _KEY_REFUSED else set()
         if (listed := listed_in(one)) is not None:
             names.setdefault(key, listed)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
@@ -193,28 +211,32 @@ def _shown_by(
             frozenset(asked for asked, by in tells.items() if by.get(key) is True),
             frozenset(asked for asked, by in tells.items() if by.get(key) is False),
             names.get(key),
-            not taken[key] and (declared[key] is None or key in not_taken),
+            not taken[key] and (key in refused if declared[key] is None else key in not_taken),
+            not taken[key] and declared[key] is None,
         )
         for key in declared
         if key in taken
     }
 
 
-def _asked(request: Request) -> _Asked | None:
+def _asked(exchange: Exchange) -> _Asked | None:
     """What of it the rights of its key alone decide about; None where something else may."""
-    if _VERSIONED not in request.path or conversation_of(request) or request.method != "POST":
+    request = exchange.request
+    if conversation_of(request) or request.method != "POST":
         return None
-    path = request.path.rpartition("/v1")[2]
+    is_versioned = _VERSIONED in request.path
+    path = place_asked(exchange).rpartition("/v1")[2]
     route = Route.at(f"/v1{path}")
     if route is Route.DATASET_FILES:
-        return Route.DATASET_FILES.value, path.split("/")[2]
+        return is_versioned, Route.DATASET_FILES.value, request.path.split("/")[-2]
     if path == _CONVERSATIONS or (route is not None and route.modality is not None):
-        return path if route is None else route.value, model_of(request)
+        return is_versioned, path if route is None else route.value, model_of(request)
     return None
 
 
-def _may(key: Credential, where: str, target: str) -> bool | None:
+def _may(key: Credential, asked: _Asked) -> bool | None:
     """Whether the key is declared to be let in there; None where that is not known."""
+    _, where, target = asked
     if where == Route.DATASET_FILES.value:
         both = (key.may(Route.DATASET_FILES), key.may_write(target))
     elif where == _CONVERSATIONS:  # inference keys may open conversations

@@ -43,7 +43,7 @@ from gt_conformance.checks._ways_in import LetIn, expect_no_way_in, takes_any_ot
 from gt_conformance.checks._wording import describe, name_large, normalized_reason
 from gt_conformance.checks.models import expect_names, join_some
 from gt_conformance.checks.names import holds_name
-from gt_conformance.errors import Blocked
+from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Presentation, Redactor, Response, joined_texts
 from gt_conformance.tenant import OTHER_TENANT, Credential
 from gt_conformance.together import both, together
@@ -328,14 +328,25 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
     elif response.refused and (any_refusal or await _speaks_of_the_key(probe, response)):
         probe.advise(f"{what} should be refused with 401 or 403: {describe(response)}", exchange)
     elif response.refused and not await _is_refused_again(probe, exchange):
-        probe.block(
-            f"{what} got {describe(response)}, which does not say that it is the key that is refused",
-            "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request.",
-            because=name_large(response),
-            exchange=exchange,
+        probe.block_by(
+            Blocker(
+                f"{what} got {describe(response)}, which does not say that it is the key that is refused",
+                _REFUSE_FIRST if exchange.request.key is None else _LOOK_AT_SECRET,
+                cause=_REFUSE_FIRST,
+                because=name_large(response),
+                remedy_of_all=_REFUSE_FIRST,
+                exchange=exchange.ref,
+            )
         )
     elif not response.refused:
         fail_refusal(probe, exchange, response, expected, "401")
+
+
+_REFUSE_FIRST = "Have the tenant answer 401 or 403 where the key is refused, before it looks at the request."
+_LOOK_AT_SECRET = (
+    "Correct the secret if it is another key's: a live key that may not use what was asked for gets such an answer. "
+    "Otherwise have the tenant answer 401 or 403 where the key is refused, before it looks at the request."
+)
 
 
 async def _is_refused_again(probe: Probe, exchange: Exchange) -> bool:

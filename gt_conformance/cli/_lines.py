@@ -21,6 +21,6 @@ def print_lines(lines: Iterable[report.Line]) -> None:
 
 
 def warn_unverified(path: object, record: Record) -> None:
-    """Print a warning on standard error where the record does not hold and is used nevertheless."""
+    """Print a warning on standard error where the record is not consistent and is used nevertheless."""
     for difference in record.get("unverified", [])[:1]:
-        click.echo(f"warning: {path}: the record does not hold. {difference}", err=True)
+        click.echo(f"warning: {path}: the record is not consistent. {difference}", err=True)

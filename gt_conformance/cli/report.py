@@ -128,7 +128,7 @@ def _render(records: Sequence[Record], runs: Sequence[int], out: Path) -> Iterat
 
 
 def _read(files: Sequence[Path], journals: Sequence[Path], *, unverified: bool) -> list[shards.Source]:
-    """The records, which hold; where ``unverified`` ones are wanted, the others say what does not."""
+    """The records, which are consistent; where ``unverified`` ones are wanted, the others say what is not."""
     sources: list[shards.Source] = []
     problems: list[Problem] = []
     read = verification.read_unverified if unverified else verification.read

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +203,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         arguments += [] if _has_temporary_folder() else ["--capture=sys"]  # by default it captures into files
         # Beside the whole folder, a node id would select nothing less.
         arguments += [] if any(item.startswith(str(suites)) for item in given) else [str(suites)]
-        plugins = [delivery, *([launch] if launch is not None else [])]
+        plugins = [delivery, _usage_errors(), *([launch] if launch is not None else [])]
         code = int(pytest.main([*arguments, *given], plugins=plugins))
     finally:
         if launch is not None and not isinstance(launch, InputError):
@@ -273,6 +273,23 @@ def _launch_early(options: Mapping[str, Any]) -> "Launch | InputError | None":
     except OSError:
         return None
     return launch if launch.session is not None else None
+
+
+def _usage_errors() -> object:
+    """A plugin that names an option that pytest refuses, and not the usage, the program and the files of pytest."""
+    import pytest  # noqa: PLC0415 - see above
+
+    class UsageErrors:
+        @pytest.hookimpl(wrapper=True)
+        def pytest_cmdline_parse(self) -> Generator[None, object, object]:
+            try:
+                return (yield)
+            except pytest.UsageError as error:
+                said = re.sub(r"\n  (inifile|rootdir): .*", "", str(error)).rpartition(": error: ")[2]
+                more = f"{said}. gt-conformance run --help lists the options." if said != str(error) else said
+                raise pytest.UsageError(more) from None
+
+    return UsageErrors()
 
 
 def _misspelt(arguments: tuple[str, ...], known: click.Command) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""``gt-conformance verify``: whether a record holds."""
+"""``gt-conformance verify``: whether a record is consistent."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from gt_conformance.runbook import load_directory
 from gt_conformance.schema import count_noun
 from gt_conformance.verification import Difference, Verification
 
-_DOES_NOT_HOLD = 1
+_NOT_CONSISTENT = 1
 
 
 @click.command
@@ -54,8 +54,8 @@ def verify(paths: tuple[Path, ...], tenant_file: Path | None, runbooks: Path | N
         statement = list(_compare_statement(path))
         for line in _lines(path, record, found, statement):
             click.echo(line)
-        if statement or not found.holds:
-            code = _DOES_NOT_HOLD
+        if statement or not found.is_consistent:
+            code = _NOT_CONSISTENT
     return code
 
 
@@ -72,7 +72,7 @@ def _lines(path: Path, record: Record, found: Verification, statement: list[Diff
     run = record["run"]
     whence = f"run {run['id']} of {_shown(run['tenant']['base_url'])} ({run['tenant']['kind']})"
     differences = [*found.differences, *statement]
-    word = "holds" if not differences else f"does not hold: {count_noun(len(differences), 'difference')}"
+    word = "consistent" if not differences else f"not consistent: {count_noun(len(differences), 'difference')}"
     yield f"{path}: {whence}, {record.get('decision', 'not decided')}: {word}."
     yield from (f"  {one}" for one in differences)
     cases = sum(1 for _ in results.cases(record))

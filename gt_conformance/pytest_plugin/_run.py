@@ -18,7 +18,7 @@ from gt_conformance.planning import Case
 from gt_conformance.pytest_plugin._reporters import describe_run
 from gt_conformance.results import Record
 from gt_conformance.runbook import Runbook
-from gt_conformance.session import ENDED, Session
+from gt_conformance.session import Session
 
 if TYPE_CHECKING:
     from gt_sandbox import EmbeddedTenant
@@ -92,7 +92,7 @@ class Run:
             raise
         finally:
             if self.session is not None:
-                self.session.stop(ENDED)
+                self.session.stop()
             if self._embedded is not None:
                 self._embedded.stop()
 

@@ -139,7 +139,7 @@ def _first_violation(record: Record) -> str:
 
 def _missing(record: Record) -> str:
     if differences := record.get("unverified"):
-        return f"NOT VERIFIED: the record does not hold. {_ended(differences[0])}"
+        return f"NOT VERIFIED: the record is not consistent. {_ended(differences[0])}"
     if record["suite_errors"]:
         return "the suite itself failed. Run it again once that is fixed."
     parts = [f"the run was {text[:1].lower()}{text[1:-1]}"] if (text := interruption(record["run"])) else []

@@ -60,7 +60,7 @@ def _head(record: Record) -> Iterator[str]:
 
 def _body(record: Record) -> Iterator[str]:
     if record.get("unverified"):
-        yield "NOT VERIFIED: the record does not hold."
+        yield "NOT VERIFIED: the record is not consistent."
     if (found := since(record)) is not None:
         yield f"Since {harmless(found.earlier)}: {harmless(found.headline, 300)}"
     yield from _part(record, "To fix", violations(record))

@@ -53,7 +53,10 @@ _WAKE_S = 0.1
 _CLOSING = -1
 """The number of a request that is sent once more at the end of the run."""
 _CONTROLS = 4
-_UNJUDGED = Blocker(
+INTERRUPTED = Blocker(
+    "the run was interrupted before this was judged", "Run again, and let the run end by itself.", Actor.HERE
+)
+UNJUDGED = Blocker(
     "the run ended before this was judged",
     "Run again; if -x or --maxfail of pytest ended the run, leave it out.",
     Actor.HERE,
@@ -140,14 +143,14 @@ class Runner:
         """Whether there is a result of that check already."""
         return self._results[call].done()
 
-    def stop(self, reason: str = _UNJUDGED.reason) -> None:
-        """End the run: what is not judged yet is blocked, with that reason. Safe to call again, from any thread."""
+    def stop(self, why: Blocker = UNJUDGED) -> None:
+        """End the run: what is not judged yet is blocked by that. Safe to call again, from any thread."""
         with self._stopping:
             background, self._background = self._background, None
             if background is not None:
-                self._stopped = Blocker(reason, _UNJUDGED.remedy)
+                self._stopped = why
                 background.end(self._cancel)
-            self._block_unjudged(self._stopped or Blocker(reason, _UNJUDGED.remedy))
+            self._block_unjudged(self._stopped or why)
 
     @property
     def progress(self) -> Progress:
@@ -296,7 +299,7 @@ class Runner:
     async def _send(self, request: Request, *, again: int = 0) -> Exchange:
         async def send() -> Exchange:
             if self._sender is None:
-                raise Blocked(_UNJUDGED.reason, _UNJUDGED.remedy)
+                raise Blocked.by(UNJUDGED)
             self._started_requests += 1
             try:
                 exchange = await self._sender.send(request, f"x{self._started_requests:04d}")

@@ -1,4 +1,4 @@
-"""Whether a record holds: what it says follows from what it holds, and nothing of it was changed since it was written.
+"""Whether a record is consistent: what it says follows from what it holds, and nothing of it was changed since.
 
 Offline, and by the code that a run uses: ``results`` computes outcomes, totals, findings and decisions again, a
 ``session`` runs the checks again on the recorded answers.

@@ -1,4 +1,4 @@
-"""One thing that does not hold: where, what the record says, and what follows from the rest of it."""
+"""One thing that is not consistent: where, what the record says, and what follows from the rest of it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Everything that is verified of a record, and what to do about one that does not hold."""
+"""Everything that is verified of a record, and what to do about one that is not consistent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class Verification:
-    """What does not hold, and what could not be looked at."""
+    """Where a record is not consistent, and what could not be looked at."""
 
     differences: tuple[Difference, ...]
     remarks: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Verification:
     replayed: Replayed = field(default_factory=Replayed)
 
     @property
-    def holds(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether all that could be looked at is so."""
         return not self.differences
 
@@ -67,27 +67,31 @@ def verify(
 
 
 def read(path: Path) -> Record:
-    """A record from its file or report directory, which holds.
+    """A record from its file or report directory, which is consistent.
 
-    Raises InputError with what does not hold, and as ``results.load`` does.
+    Raises InputError with what is not consistent, and as ``results.load`` does.
     """
     path = results.file_of(path)
     record, where = results.load(path), Location(str(path))
     found = verify(record)
-    if found.holds:
+    if found.is_consistent:
         return results.concluded(record)
     problems = [Problem(str(one), where=where) for one in found.differences[:_MOST_NAMED]]
     more = len(found.differences) - len(problems)
-    text = f"the record does not hold: {count_noun(more, 'more difference')}." if more else "the record does not hold."
+    text = (
+        f"the record is not consistent: {count_noun(more, 'more difference')}."
+        if more
+        else "the record is not consistent."
+    )
     hint = "The file was changed by hand. gt-conformance verify names it all; --unverified shows it nevertheless."
     raise InputError([*problems, Problem(text, where=where, hint=hint)])
 
 
 def read_unverified(path: Path) -> Record:
-    """A record from its file or report directory, though it may not hold: it says so, and nothing is decided."""
+    """A record from its file or report directory, though it may not be consistent: it says so, nothing is decided."""
     record = results.load(path)
     found = verify(record)
-    if found.holds:
+    if found.is_consistent:
         return results.concluded(record)
     return results.conclude({**record, "unverified": [str(one) for one in found.differences[:_MOST_NAMED]]})
 
