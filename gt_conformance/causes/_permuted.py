@@ -117,7 +117,11 @@ def find_permuted(
     declared |= dict.fromkeys([OTHER_TENANT, *(key.retired_name for key in keys)])
     shown = _shown_by(exchanges.values(), declared, {one.request.key for one in not_taken.values()})
     for key in keys:
-        if key.retired_name in shown and _goes_on(shown, key):
+        if (
+            key.retired_name in shown
+            and _goes_on(shown, key)
+            and not _is_missed(shown[key.retired_name], shown, declared)
+        ):
             shown.pop(key.retired_name)
     places = _match(shown, {key: one for key, one in declared.items() if key in shown or one is None})
     if not places:
@@ -140,6 +144,11 @@ def find_permuted(
 def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
     """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault."""
     return key.name in shown and shown[key.name].fits(key) and shown[key.retired_name].fits(key)
+
+
+def _is_missed(found: _Shown, shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> bool:
+    """Whether that is what is declared of a key that must work, and that the tenant does not take."""
+    return any(one.is_dead and declared[key] is not None and found.fits(declared[key]) for key, one in shown.items())
 
 
 def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
