@@ -295,6 +295,9 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         (placed(APP, FULL, "GT_EMBEDDED_GONE", of=(FULL, "GT_EMBEDDED_GONE", APP)), RUNBOOKS),
         (placed(*EVERY[1:], EVERY[0], of=EVERY), RUNBOOKS),
         (placed(EVERY[-1], *EVERY[:-1], of=EVERY), RUNBOOKS),
+        (exchanged(f"{RAG}_OLD", CHAT), ("dify",)),
+        (exchanged(f"{RAG}_OLD", APP), ("dify",)),
+        (exchanged(RAG, APP), ("dify",)),
     ],
     ids=[
         "two",
@@ -307,6 +310,9 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         "with a revoked one",
         "all down",
         "all up",
+        "a retired one and that of a key that the run has no use for",
+        "a retired one and that of a key that inherits from it",
+        "one and that of a key that inherits from it",
     ],
 )
 def test_secrets_in_each_others_places_accuse_nobody(

@@ -196,7 +196,9 @@ def _shown_by(
             names.setdefault(key, listed)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
             found[asked][key] = found[asked].get(key, False) or lets_in(one.response)
-    tells = {asked: by for asked, by in found.items() if any(by.values())}  # else the route is closed to everybody
+    # Else the route is closed to everybody. Keys open conversations each with a name of its own.
+    opens = any(any(by.values()) for (where, _), by in found.items() if where == _CONVERSATIONS)
+    tells = {asked: by for asked, by in found.items() if any(by.values()) or (opens and asked[0] == _CONVERSATIONS)}
     return {
         key: _Shown(
             frozenset(asked for asked, by in tells.items() if by.get(key) is True),
