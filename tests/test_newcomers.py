@@ -303,6 +303,9 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         (placed(*FILE, of=[*FILE[2:], *FILE[:2]]), ("langchain", "n8n")),
         (exchanged(RAG, "GT_EMBEDDED_CHAT_OLD"), RUNBOOKS),
         (exchanged(UPLOAD, "GT_EMBEDDED_MANUS_OLD"), RUNBOOKS),
+        (exchanged(f"{RAG}_OLD", CHAT), ("dify",)),
+        (exchanged(f"{RAG}_OLD", APP), ("dify",)),
+        (exchanged(RAG, APP), ("dify",)),
     ],
     ids=[
         "two",
@@ -320,6 +323,9 @@ def placed(*into: str, of: Sequence[str] = MAIN) -> Slip:
         "the file by two",
         "with the retired secret of another key",
         "with a retired secret that is tried at few places",
+        "a retired one and that of a key that the run has no use for",
+        "a retired one and that of a key that inherits from it",
+        "one and that of a key that inherits from it",
     ],
 )
 def test_secrets_in_each_others_places_accuse_nobody(

@@ -205,7 +205,9 @@ def _shown_by(
             names.setdefault(key, listed)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
             found[asked][key] = found[asked].get(key, False) or lets_in(one.response)
-    tells = {asked: by for asked, by in found.items() if any(by.values())}  # else the route is closed to everybody
+    # Else the route is closed to everybody. Keys open conversations each with a name of its own.
+    opened = {(one[0], one[1]) for one, by in found.items() if one[1] == _CONVERSATIONS and any(by.values())}
+    tells = {asked: by for asked, by in found.items() if any(by.values()) or asked[:2] in opened}
     return {
         key: _Shown(
             frozenset(asked for asked, by in tells.items() if by.get(key) is True),

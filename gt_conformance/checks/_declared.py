@@ -397,36 +397,23 @@ async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:
     return False
 
 
-async def is_swapped_opener(probe: Probe, key: Credential) -> bool:
-    """Whether a key opens conversations, and the tenant file is the reason to wonder; then that is recorded.
-
-    Another key, which is declared to, does not; or the key is linked, and to none that is allowed any name.
-    """
+def is_linked_to_names(probe: Probe, key: Credential) -> bool:
+    """Whether a key that opens a conversation is linked to none that is allowed any name; then that is recorded."""
     linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
-    if key.purpose is Purpose.CONVERSATION and linked and all(one.purpose is Purpose.UPLOAD for one in linked):
-        blame_declaration(
-            probe,
-            key,
-            f"the key {key.name} opens conversations with {probe.model(Modality.CHAT)}, and is declared to inherit "
-            f"from {' and '.join(one.name for one in linked)} alone, which gives it no name",
-            f"Add the inference key that {key.name} is linked to in the tenant to its inherits in the tenant file.",
-        )
-        return True
-    for other in probe.tenant.live_credentials:
-        if other.name == key.name or not other.holds_conversations:
-            continue
-        with suppress(Blocked):
-            opened = await open_conversation(probe, other)
-            if opened.id is None and _is_refused(opened.exchange.response):
-                blame_declaration(
-                    probe,
-                    key,
-                    f"{_OPENS} is open to the key {key.name}, and closed to the key {other.name}, which is declared to "
-                    "open conversations",
-                    f"Check the secret of the key {key.name}, or correct its purpose in the tenant file.",
-                )
-                return True
-    return False
+    if (
+        key.purpose is not Purpose.CONVERSATION
+        or not linked
+        or any(one.purpose is not Purpose.UPLOAD for one in linked)
+    ):
+        return False
+    blame_declaration(
+        probe,
+        key,
+        f"the key {key.name} opens conversations with {probe.model(Modality.CHAT)}, and is declared to inherit "
+        f"from {' and '.join(one.name for one in linked)} alone, which gives it no name",
+        f"Add the inference key that {key.name} is linked to in the tenant to its inherits in the tenant file.",
+    )
+    return True
 
 
 # -- asking

@@ -1,6 +1,7 @@
 """Keys in time: a revoked key and a retired secret are dead everywhere, and a rotated key is still the same key."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import QUESTION, names_fact
@@ -12,8 +13,8 @@ from gt_conformance.checks._resources import READ_BY_OTHERS, model_for, unrelate
 from gt_conformance.checks._surfaces import (
     NO_IDS,
     Address,
+    Ids,
     Place,
-    Surface,
     Tried,
     at_address,
     keys_tried,
@@ -24,7 +25,7 @@ from gt_conformance.checks._surfaces import (
 from gt_conformance.checks._vectors import SAME, Sketch, cosine, in_order, least_cosine
 from gt_conformance.checks.keys import BUT_SPEECH, in_conversation, judge_all_dead, where_dead
 from gt_conformance.checks.models import expect_listing, expect_names, list_models
-from gt_conformance.errors import Blocked, Blocker
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, joined_text
 from gt_conformance.tenant import Credential, KnownConversation
 from gt_conformance.together import together
@@ -89,55 +90,21 @@ async def _expect_all_dead(probe: Probe, revoked: Iterable[Credential], retired:
         own = await real_ids(probe, usable, of=key)
         asked.append((usable, key.retired_name, f"with a retired secret of {key.name}", own))
     tries = await together(try_all(probe, where, name, ids=own) for where, name, _, own in asked)
-    for (_, name, state, own), found in zip(asked, tries, strict=True):
-        dead = next((one for one in probe.tenant.revoked_credentials if one.name == name), None)
-        if dead is None or not await _is_swapped(probe, dead, found):
-            await judge_all_dead(probe, found, state, own)
+    for (_, _, state, own), found in zip(asked, tries, strict=True):
+        await _judge_dead(probe, found, state, own)
 
 
-async def _is_swapped(probe: Probe, revoked: Credential, found: Sequence[Tried]) -> bool:
-    """Whether a revoked key is let in wherever a live one may be that the tenant refuses; then that is recorded.
+async def _judge_dead(probe: Probe, found: Sequence[Tried], state: str, ids: Ids) -> None:
+    """Each of these is refused; where one is not, each live key is asked for its list.
 
-    So it is where the secrets of the two are in each other's place. A revoked key that is let in at a part of that only
-    is the tenant's.
+    One that the tenant does not take may have the secret in whose place the one is that was let in: the run's end
+    decides that, from what each of them may do.
     """
-    if not any(one.is_open for one in found):
-        return False
-    for key in probe.tenant.live_credentials:
-        where = [one for one in found if not one.is_absent and _must_be_let_in(key, one.surface)]
-        if key.secret is None or not where or not all(one.is_open for one in where):
-            continue
-        refused = await _refusal_of(probe, key)
-        if refused is not None:
-            probe.block(
-                f"{refused.reason}; the key {revoked.name}, which is declared to be revoked, works",
-                f"Check the secrets of the keys {key.name} and {revoked.name}: each may be in the other's place. If "
-                f"both are right, the tenant revoked {key.name} instead of {revoked.name}.",
-                acts=refused.acts,
-                cause=refused.cause,
-                exchange=next(one.exchange for one in found if one.is_open),
-            )
-            return True
-    return False
-
-
-def _must_be_let_in(key: Credential, surface: Surface) -> bool:
-    """Whether a key that works is let in there, in plain form: at its inference routes, or where it writes datasets."""
-    if surface.route is Route.MODELS:
-        return key.purpose is not Purpose.UPLOAD
-    writes = surface.route is Route.DATASET_FILES and key.purpose is Purpose.UPLOAD
-    asks = surface.route is not None and surface.route.modality is not None
-    return not surface.is_form and (asks or writes) and surface.route is not None and key.may(surface.route) is True
-
-
-async def _refusal_of(probe: Probe, key: Credential) -> Blocker | None:
-    """Why the tenant does not take a live key at all; None where it does, or where nobody knows."""
-    try:
-        await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
-    except Blocked as blocked:
-        by_key = Blocker("", "", cause=f"key {key.name}").finding
-        return blocked.blocker if blocked.blocker.finding == by_key else None
-    return None
+    if any(one.is_open for one in found):
+        for key in probe.tenant.live_credentials:
+            with suppress(Blocked):
+                await probe.send(requests.get(probe.tenant, "/v1/models", key.name))
+    await judge_all_dead(probe, found, state, ids)
 
 
 def _usable(key: Credential, wanted: Iterable[Place]) -> list[Place]:
@@ -218,7 +185,7 @@ async def rotation(probe: Probe) -> None:
     found = await try_all(probe, usable, retired, ids=ids)
     if all(one.is_absent for one in found):
         found = await try_all(probe, in_a_chat, retired, ids=ids)
-    await judge_all_dead(probe, found, f"with a retired secret of {key.name}", ids)
+    await _judge_dead(probe, found, f"with a retired secret of {key.name}", ids)
     if key.purpose is Purpose.UPLOAD:
         path = requests.status_path(requests.MADE_UP_ID)
         answered = await probe.send(requests.get(probe.tenant, path, key.name))
@@ -263,7 +230,7 @@ async def after_rotation(probe: Probe) -> None:
     vectors = _vectors_in(probe, exchanges[0], len(texts))
     embedding = [(surface, at) for surface, at in places(probe.parameters) if surface.route is Route.EMBEDDINGS][:1]
     found = await try_all(probe, embedding, retired)
-    await judge_all_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
+    await _judge_dead(probe, found, f"with a retired secret of {key.name}", NO_IDS)
     compared = [_expect_as_recorded(probe, vectors[texts.index(requests.SAME_IN_EACH_RUN)], exchanges[0])]
     if witness is not None:
         least = least_cosine(vectors[0], vectors[-1], SAME)  # one text, embedded twice
