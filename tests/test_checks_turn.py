@@ -127,6 +127,22 @@ def test_every_message_of_a_turn_is_read_at_the_clients_own_address(
     assert said in found.reason
 
 
+def test_letters_that_are_lost_at_the_clients_own_address_are_found_beside_a_dropped_message() -> None:
+    """Where no address passes the system prompt on, letters are compared in the name that is known."""
+
+    def without_prompt(request: Request) -> Response | None:
+        if not request.path.endswith("chat/completions"):
+            return None
+        body = sent_json(request)
+        fewer = json.dumps({**body, "messages": body["messages"][1:]}, ensure_ascii=False)
+        here = request.path.startswith("/api/tenant/chat")
+        return knowing(replace(request, body=(fewer.replace("é", "e") if here else fewer).encode()))
+
+    found = judged(TURN, without_prompt, parameters=Parameters(base_path="/api/tenant"))
+    assert found.outcome is Outcome.VIOLATES
+    assert "letters beyond ASCII" in found.reason
+
+
 def test_a_model_that_recalls_nothing_is_not_the_address() -> None:
     """Where the versioned address does not get it either, nothing is said of the other one."""
 

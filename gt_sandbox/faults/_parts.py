@@ -37,7 +37,18 @@ def break_off(choice: Any) -> None:
 
 def lose_four_bytes(body: bytes) -> bytes:
     """A text with a question mark in place of each character that takes four bytes in UTF-8."""
-    return re.sub("[\U00010000-\U0010ffff]", "?", body.decode(errors="replace")).encode()
+    return re.sub("[\U00010000-\U0010ffff]", "?", unescape(body)).encode()
+
+
+def lose_letters(body: bytes) -> bytes:
+    """A text with a question mark in place of each character beyond ASCII."""
+    return unescape(body).encode("ascii", "replace")
+
+
+def unescape(body: bytes) -> str:
+    """JSON without escapes, which another fault may have put in place of letters."""
+    text = body.decode(errors="replace")
+    return json.dumps(json.loads(text), ensure_ascii=False) if "\\u" in text else text
 
 
 def web_page(status: int = 200) -> Response:

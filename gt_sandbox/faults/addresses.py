@@ -7,7 +7,17 @@ from typing import Any
 
 from gt_sandbox.app import BASE
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import ALIAS, PROVIDER, break_off, lose_four_bytes, model_entry, replace_bytes, web_page
+from gt_sandbox.faults._parts import (
+    ALIAS,
+    PROVIDER,
+    break_off,
+    lose_four_bytes,
+    lose_letters,
+    model_entry,
+    replace_bytes,
+    unescape,
+    web_page,
+)
 from gt_sandbox.middleware import (
     CHAT,
     EMBEDDINGS,
@@ -99,7 +109,7 @@ async def _redirect_to_versioned(call: Call) -> None:
 
 def _drop_accents(body: bytes) -> bytes:
     """The text with its letters without accents, as where it is made fit for a search."""
-    plain = unicodedata.normalize("NFD", body.decode())
+    plain = unicodedata.normalize("NFD", unescape(body))
     return unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char))).encode()
 
 
@@ -203,10 +213,7 @@ FAULTS = (
     fault(
         "unversioned-chats-in-ascii",
         "By the un-versioned path, which clients call, chats are passed on in ASCII, with ? for other letters.",
-        change_requests(
-            lambda request: CHAT(request) and _is_unversioned(request) and not request.body.isascii(),
-            lambda body: body.decode(errors="replace").encode("ascii", "replace"),
-        ),
+        change_requests(lambda request: CHAT(request) and _is_unversioned(request), lose_letters),
         caught_by="client.turn",
         breaks=("R1",),
     ),
@@ -395,10 +402,7 @@ FAULTS = (
             (
                 "in-ascii",
                 "texts to embed are passed on in ASCII, with ? for other letters",
-                change_requests(
-                    lambda request: _embeds_unversioned(request) and not request.body.isascii(),
-                    lambda body: body.decode(errors="replace").encode("ascii", "replace"),
-                ),
+                change_requests(_embeds_unversioned, lose_letters),
             ),
             (
                 "of-one-string-refused",

@@ -14,6 +14,7 @@ from gt_sandbox.faults._parts import (
     PROVIDER,
     break_off,
     lose_four_bytes,
+    lose_letters,
     redirect,
     replace_bytes,
     respond_json,
@@ -389,10 +390,7 @@ FAULTS = (
     fault(
         "accents-become-question-marks",
         "A proxy before the tenant passes chats on in ASCII, with ? for every other letter.",
-        change_requests(
-            lambda request: is_whole_chat(request) and b"caf\xc3\xa9" in request.body,
-            lambda body: body.decode(errors="replace").encode("ascii", "replace"),
-        ),
+        change_requests(is_whole_chat, lose_letters),
         caught_by="chat.roles",
         breaks=("C1",),
     ),

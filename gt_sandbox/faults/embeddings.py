@@ -11,7 +11,7 @@ from typing import Any
 
 from gt_sandbox.embeddings import WIDTH
 from gt_sandbox.faults._fault import fault
-from gt_sandbox.faults._parts import INTERNAL, PROVIDER, cut_off, web_page
+from gt_sandbox.faults._parts import INTERNAL, PROVIDER, cut_off, lose_letters, web_page
 from gt_sandbox.middleware import (
     EMBEDDINGS,
     MiddlewareFactory,
@@ -179,10 +179,6 @@ def _has_four_bytes(request: Request) -> bool:
     return EMBEDDINGS(request) and max(json.dumps(request.fields.get("input"), ensure_ascii=False)) > "\uffff"
 
 
-def _in_ascii(body: bytes) -> bytes:
-    return body.decode(errors="replace").encode("ascii", "replace")
-
-
 def _in_bmp(body: bytes) -> bytes:
     return re.sub("[\U00010000-\U0010ffff]", "", body.decode(errors="replace")).encode()
 
@@ -220,7 +216,11 @@ FAULTS = (
             breaks=("E1",),
         )
         for name, description, change in (
-            ("embeddings-in-ascii", "A proxy passes texts to embed on in ASCII, with ? for other letters.", _in_ascii),
+            (
+                "embeddings-in-ascii",
+                "A proxy passes texts to embed on in ASCII, with ? for other letters.",
+                lose_letters,
+            ),
             ("embeddings-without-emoji", "What takes four bytes in UTF-8 is taken out of texts to embed.", _in_bmp),
             ("embeddings-read-as-latin-1", "The UTF-8 of texts to embed is taken for Latin-1.", _as_latin_1),
         )
