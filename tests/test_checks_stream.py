@@ -72,7 +72,7 @@ MUST: dict[str, tuple[Sent, str]] = {
         stream(*CHUNKS, complete=False, end="the answer was not complete after 5 s"),
         "HTTP 200, but the answer was not complete after 5 s",
     ),
-    "nothing": ([b""], "no delta has content or a tool call"),
+    "nothing": ([b""], "it ends with neither"),
     "[DONE] alone": ([DONE], "no delta has content or a tool call"),
     "bytes that are not UTF-8": ([*CHUNKS[:2], b'data: {"x": "\xff"}\n\n', FINISH, DONE], "an event is not UTF-8"),
     "an event that is no JSON": ([ROLE, ONE, "data: {oops\n\n", TWO, FINISH, DONE], "'{oops' is not JSON"),

@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Scope
 
 from gt_sandbox.faults import FAULTS
-from gt_sandbox.faults._parts import web_page
+from gt_sandbox.faults._parts import act_as_owner, web_page
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
@@ -28,6 +28,7 @@ from gt_sandbox.middleware import (
     Secrets,
     change_choice,
     change_chunks,
+    change_events,
     change_headers,
     change_json,
     change_requests,
@@ -46,7 +47,9 @@ from gt_sandbox.middleware import (
     per_call,
     refuse,
     replace_json,
+    replay_body,
     use_key,
+    with_bearer,
     with_request_header,
     with_secrets,
 )
@@ -677,6 +680,54 @@ def take_for_widest(wanted: Predicate) -> MiddlewareFactory:
 def test_rights_that_nobody_looks_at_are_one_finding(wanted: Predicate, words: str) -> None:
     """Scopes and names at the un-versioned address; the names that are listed, and those that work."""
     lines = found(judged(take_for_widest(wanted), every=True))
+    assert len(lines) == 1, lines
+    assert words in lines[0]
+
+
+def decide_by_path(*statuses: int) -> MiddlewareFactory:
+    """Whoever is refused with one of these is let in where another key was let in before."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        known: dict[str, str] = {}
+
+        async def decide(call: Call) -> None:
+            request, response = call.request, await call.response()
+            if response.status in statuses and request.path in known:
+                again = replace(call, receive=replay_body(request.body, call.receive))
+                response = await again.response(with_bearer(call.scope, known[request.path]))
+            elif response.succeeded:
+                known[request.path] = request.secret
+            await call.respond(response)
+
+        return per_call(decide)
+
+    return with_secrets(make)
+
+
+def name_data_otherwise(event: bytes) -> bytes:
+    """An event of a stream whose data has another name."""
+    return event.replace(b"data: ", b"text: ")
+
+
+ALIKE = {
+    "rights are decided by the path": (decide_by_path(403), "check the key's scopes on every route"),
+    "keys are decided by the path": (decide_by_path(401, 403), "Put authentication before every route"),
+    "whose a conversation is": (
+        act_as_owner(lambda one: one.header(CONVERSATION_HEADER)),
+        "take X-GT-Conversation-Id from the key that opened the conversation alone",
+    ),
+    "streams without data": (change_events(is_stream, name_data_otherwise), "pass the stream on as it is made"),
+    "nobody's key is the widest": (
+        use_key(lambda one, secrets: None if is_live(one, secrets) else "FULL"),
+        "Put authentication before every route",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), ALIKE.values(), ids=ALIKE)
+def test_what_one_decision_opens_is_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """Whichever state of a key, and whichever route, it shows at."""
+    lines = found(judged(middleware, every=True))
     assert len(lines) == 1, lines
     assert words in lines[0]
 

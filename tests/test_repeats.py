@@ -23,15 +23,18 @@ pytestmark = pytest.mark.runs
 INFERENCE = ("/chat/completions", "/embeddings", "/audio/speech", "/audio/transcriptions", "/images/generations")
 
 
-def cache(key: Callable[[Request], Hashable]) -> MiddlewareFactory:
-    """What was answered first is the answer to whoever asks for the same, before the tenant sees a key."""
+def cache(key: Callable[[Request], Hashable], *also: str) -> MiddlewareFactory:
+    """What was answered first is the answer to whoever asks for the same, before the tenant sees a key.
+
+    So it is with inference, and at the paths that ``also`` have these ends.
+    """
 
     def make(_: Secrets) -> MiddlewareFactory:
         kept: dict[Hashable, Response] = {}
 
         async def answer(call: Call) -> None:
             request = call.request
-            if not request.path.endswith(INFERENCE) or not request.body:
+            if not request.path.endswith((*INFERENCE, *also)):
                 await call.forward()
             elif key(request) in kept:
                 await call.respond(kept[key(request)])
@@ -69,6 +72,13 @@ def test_what_a_cache_lets_through_is_one_finding(key: Callable[[Request], Hasha
     """Neither scopes, allowlists and names nor the ways to present a key are holes of their own."""
     [line] = [line for line in found(judged(cache(key))) if line.startswith("violates")]
     assert words in line
+
+
+def test_a_cache_of_lists_and_of_answers_is_one_finding() -> None:
+    """Nobody's key gets the list of another one, as it gets that one's chats."""
+    lines = found(judged(cache(of_body, "/models"), every=True))
+    assert len(lines) == 1, lines
+    assert "check the key before it looks into its cache" in lines[0]
 
 
 def test_a_hole_beside_a_cache_is_a_finding_of_its_own() -> None:

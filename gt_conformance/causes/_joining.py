@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from gt_conformance.checks import JOINT, OPEN_TO_ANY_KEY, Address, CheckResult, Joint, Violation
+from gt_conformance.checks import (
+    JOINT,
+    OPEN_TO_ANY_KEY,
+    OPEN_WITHOUT_A_KEY,
+    Address,
+    CheckResult,
+    Joint,
+    Violation,
+    place_asked,
+)
 from gt_conformance.exchange import Exchange
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
@@ -39,15 +48,21 @@ def find_joining(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
     met = proofs.keys()
     joined: dict[str, Joint] = {}
     for at, joint in OPEN_TO_ANY_KEY.items():
-        unowned = {
-            one for one, found in proofs.items() if joint.finding in met and all(_is_unowned(e, at) for e in found)
-        }
-        joined |= dict.fromkeys(unowned, joint)
+        if joint.finding in met:
+            unowned = {one for one, found in proofs.items() if all(_is_unowned(e, at) for e in found)}
+            joined |= dict.fromkeys(unowned, joint)
+    for joint in (*OPEN_WITHOUT_A_KEY.values(), *OPEN_TO_ANY_KEY.values()):
+        shown = [one for one in proofs.get(joint.finding, ()) if one is not None]
+        if len({place_asked(one) for one in shown}) >= _SEVERAL:
+            joined |= dict.fromkeys(met & joint.findings - joined.keys() - {joint.finding}, joint)
     for joint in JOINT:
         found = met & joint.findings - joined.keys()
         if joint.joins(found):
             joined |= dict.fromkeys(found - {joint.finding}, joint)
     return Joining(joined) if joined else None
+
+
+_SEVERAL = 3
 
 
 def _is_unowned(exchange: Exchange | None, at: Address) -> bool:

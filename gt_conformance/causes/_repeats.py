@@ -51,15 +51,18 @@ def find_repeats(
     results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """Which findings are a cache's; None where no answer shows one that came before to another request."""
-    found = (
-        _of_everything(results, seen, exchanges, mixing)
-        or _of_chats(results, seen, exchanges, mixing)
-        or _by_address(results, seen, exchanges)
+    if (everything := _of_everything(results, seen, exchanges, mixing)) is not None:
+        return everything
+    kinds = (
+        _of_chats(results, seen, exchanges, mixing),
+        _by_address(results, seen, exchanges),
+        _of_vectors(results, seen, exchanges, mixing),
     )
-    vectors = _of_vectors(results, seen, exchanges, mixing)
-    if found is None or vectors is None:
-        return found or vectors
-    return replace(found, findings=found.findings | vectors.findings) if vectors.finding == found.finding else found
+    found = [kind for kind in kinds if kind is not None]
+    if not found:
+        return None
+    alike = (kind.findings for kind in found if kind.finding == found[0].finding)
+    return replace(found[0], findings=frozenset().union(*alike))
 
 
 def _of_everything(

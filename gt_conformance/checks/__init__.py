@@ -31,7 +31,7 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._declared import rights_of
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, OPEN_TO_ANY_KEY, Joint
+from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, OPEN_TO_ANY_KEY, OPEN_WITHOUT_A_KEY, Joint
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -132,6 +132,7 @@ __all__ = [
     "NO_SUCH_ROUTE",
     "OPEN_ANEW",
     "OPEN_TO_ANY_KEY",
+    "OPEN_WITHOUT_A_KEY",
     "OWN",
     "PASS_ON_KEY",
     "PREFLIGHT",

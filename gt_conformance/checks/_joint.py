@@ -9,8 +9,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gt_conformance.checks._completion import EMPTY, EMPTY_LARGE, EMPTY_STREAM, FIND_THE_TEXT
-from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, READ_BY_OTHERS
-from gt_conformance.checks._surfaces import AUTHENTICATE, LET_IN_BY_TURNS, TO_ANY_KEY, WITHOUT_SCOPE, Address, hole
+from gt_conformance.checks._resources import CONVERSATIONS_OPEN, FILES_OPEN, KEEP_FROM_OTHERS, READ_BY_OTHERS
+from gt_conformance.checks._surfaces import (
+    AUTHENTICATE,
+    LET_IN_BY_TURNS,
+    TO_ANY_KEY,
+    WITHOUT_A_KEY,
+    WITHOUT_SCOPE,
+    Address,
+    hole,
+)
 from gt_conformance.checks._wording import LIST_DIFFERENTLY, finding_of
 from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
@@ -101,8 +109,26 @@ LETTERS_LOST = Joint(
     "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
 )
 
-OPEN_TO_ANY_KEY = {at: Joint((), hole(at, TO_ANY_KEY), AUTHENTICATE) for at in Address}
-"""By address: what nobody's key opens there. A key's own conversations and files are not found there either."""
+_OF_KEYS = (
+    "with a key",
+    "with a key of another tenant",
+    "with a revoked key",
+    "with a retired secret",
+    "with a key that is dead",
+)
+
+
+def _of_nobody(at: Address, state: str) -> Joint:
+    return Joint(tuple(hole(at, one) for one in (*_OF_KEYS, TO_ANY_KEY)), hole(at, state), AUTHENTICATE)
+
+
+OPEN_TO_ANY_KEY = {at: _of_nobody(at, TO_ANY_KEY) for at in Address}
+"""By address: what nobody's key opens there. A key's own conversations and files are not found there either.
+
+Where that is open on several routes, keys are not looked at: what another state of a key opens is no hole of its own.
+"""
+OPEN_WITHOUT_A_KEY = {at: _of_nobody(at, WITHOUT_A_KEY) for at in Address}
+"""The same of what is open without any key."""
 
 JOINT = (
     *_of_dead_keys(),
@@ -113,6 +139,7 @@ JOINT = (
         "of them were one key.",
         least=3,
     ),
+    Joint((CONVERSATIONS_OPEN, READ_BY_OTHERS), READ_BY_OTHERS, KEEP_FROM_OTHERS),
     *_of_rights(),
     Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
     Joint((OTHERS_LISTED, NOT_LISTED), OTHERS_LISTED, LIST_OWN),

@@ -210,6 +210,9 @@ def unrelated_keys(probe: Probe, key: Credential) -> list[Credential]:
 CONVERSATIONS_OPEN = "conversations:open to uploads of others"
 """The one cause of every upload that another key's conversation takes, whatever right that key has."""
 READ_BY_OTHERS = "conversation:read by others"
+KEEP_FROM_OTHERS = (
+    "Have the tenant take X-GT-Conversation-Id from the key that opened the conversation alone, everywhere."
+)
 KEEP_CONVERSATIONS = "Have the tenant take uploads into a conversation from the key that opened it alone."
 FILES_OPEN = "files:open to others"
 """The cause of all that is shown of a file to those who neither uploaded it nor share anything with who did."""

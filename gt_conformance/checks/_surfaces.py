@@ -472,7 +472,7 @@ async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> 
     """Whether what is refused as not found is so to a key that nobody looked at; then it is blocked by that hole.
 
     A chat in a conversation is refused for the conversation alone where chats are open to anybody, and what is another
-    key's wherever any key is taken.
+    key's wherever any key is taken, or none is asked for.
     """
     response = tried.exchange.response
     if response is None or response.status != _NOT_FOUND:
@@ -483,8 +483,7 @@ async def is_open_elsewhere(probe: Probe, tried: Tried, what: str, ids: Ids) -> 
         cause = await find_hole(probe, replace(tried, surface=plain), ids)
     if cause is None:
         listing = replace(tried, surface=surface_of("models"), address=Address.VERSIONED)
-        any_key = hole(Address.VERSIONED, TO_ANY_KEY)
-        cause = any_key if await find_hole(probe, listing, ids) == any_key else None
+        cause = await find_hole(probe, listing, ids)
     if cause is None:
         return False
     because = name_finding(cause.partition(":")[0], cause)

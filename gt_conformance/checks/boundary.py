@@ -61,7 +61,7 @@ from gt_conformance.checks._wording import (
 from gt_conformance.checks.models import published_names
 from gt_conformance.checks.names import longer_name
 from gt_conformance.errors import Blocked
-from gt_conformance.exchange import Exchange, NotJson, Request
+from gt_conformance.exchange import Exchange, NotJson, Request, Response
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, RemarkKind, Route, Severity, Verdict
 
@@ -183,11 +183,17 @@ async def _are_conversations_open(probe: Probe) -> bool:
 
 
 async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential, asked: Request) -> bool:
-    """Whether the key is refused what no other key was answered."""
+    """Whether the key is refused what no other key was answered, also after it was let in."""
     if route not in _ALIKE or asked in _forms_of(probe, route, key):
         return False
-    own = (await probe.send(requests.valid(probe.tenant, route, key.name, probe.run_id))).response
-    return own is not None and own.refused
+    own = requests.valid(probe.tenant, route, key.name, probe.run_id)
+    if not _is_refused((await probe.send(own)).response):
+        return False
+    return _is_refused((await probe.send(own, again=1)).response)
+
+
+def _is_refused(response: Response | None) -> bool:
+    return response is not None and response.refused
 
 
 async def _refused_to(probe: Probe, route: Route, key: Credential) -> Credential | None:

@@ -191,7 +191,8 @@ def _chunks(probe: Probe, exchange: Exchange, stream: Stream) -> bool:
 
 def _content(probe: Probe, exchange: Exchange, stream: Stream, *, of_shape: bool) -> None:
     carrying = any(brings_output(delta_in(choice)) for chunk in stream.chunks for choice in choices_in(chunk))
-    is_read = not stream.malformed  # else what it holds is unknown, and that is the finding
+    # Else what it holds is unknown, and that is the finding: so it is where nothing of it is data.
+    is_read = not stream.malformed and (stream.chunks or stream.done_at is not None)
     if not carrying and of_shape and is_read and not block_unfinished(probe, exchange, stream.finish_reasons):
         found = "no delta has content or a tool call"
         probe.fail("the deltas joined give content", found, exchange, cause=EMPTY_STREAM)

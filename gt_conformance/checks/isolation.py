@@ -20,6 +20,7 @@ from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
 from gt_conformance.checks._resources import (
+    KEEP_FROM_OTHERS,
     OPENED,
     READ_BY_OTHERS,
     expect_id,
@@ -61,7 +62,7 @@ _FAILS = 500
 @check(
     "conversation.isolated",
     claim="Another key's conversation is neither read nor continued in a chat.",
-    remedy="Have the tenant take X-GT-Conversation-Id from the key that opened the conversation alone, everywhere.",
+    remedy=KEEP_FROM_OTHERS,
     source="GT API reference, Conversation continuity header",
     clauses=("A9", "A2"),
     acts=Actor.TENANT,
