@@ -332,7 +332,7 @@ _ALTERED_BY_RELEASES = "error-bodies dead-keys scopes names unknown-routes wrong
 VARIANTS = (
     variant(
         "release-replaced-during-the-run",
-        "The tenant is replaced during a run by its next release, which refuses in other words and lists in another order.",
+        "During a run the tenant is replaced by its next release, which refuses in other words and lists otherwise.",
         _release(lambda number: number > 120),
         permitted_by="no page gives the statuses, words and fields in which a release differs from the next",
         alters=_ALTERED_BY_RELEASES,
