@@ -647,3 +647,26 @@ def test_a_tenant_that_is_busy_is_blocked() -> None:
     result = judged("chat.completes", to(CHAT, refusal(429)))
     assert result.outcome is Outcome.BLOCKED
     assert result.reason == "the tenant answered 429 (too many requests) 1 time"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Too many failed requests from your address.",
+        "Too many invalid authentication attempts.",
+        "Your IP is temporarily blocked.",
+        "Brute-force protection is on.",
+    ],
+)
+def test_a_limit_on_refused_requests_is_said_to_be_one(said: str) -> None:
+    """A 429 that counts refusals is not about the rate of requests: the remedy is about what is refused."""
+    result = judged("chat.completes", to(CHAT, refusal(429, said)))
+    assert result.outcome is Outcome.BLOCKED
+    assert "limits.refusals_per_minute" in result.remedy
+    assert "limits.requests_per_minute" not in result.remedy
+    for rate in (
+        "Too many requests.",
+        "Rate limit reached for requests per minute.",
+        "Invalid burst: 5 over the limit.",
+    ):
+        assert "limits.requests_per_minute" in judged("chat.completes", to(CHAT, refusal(429, rate))).remedy

@@ -444,7 +444,7 @@ REFUSED: dict[str, tuple[Slip, tuple[str, ...]]] = {
     ),
     "two keys of one secret": (
         change("keys", "chat", "secret_env", to=RAG),
-        ("'chat' and 'rag' have the same secret",),
+        ("the key 'chat' and the key 'rag' are the same secret",),
     ),
     "a secret in the file": (change("keys", "chat", "secret_env", to=UNKNOWN), ("keys.chat.secret_env",)),
     "a mistyped scope": (change("keys", "chat", "scopes", to=["inference:chats"]), ("inference:chat",)),

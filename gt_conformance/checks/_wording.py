@@ -37,6 +37,12 @@ _NAMES_THE_RIGHT = re.compile(
 )
 
 
+LET_REFUSED = (
+    "Have the gateway before the tenant let this machine's refused requests through, or lower "
+    "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again."
+)
+
+
 def find_limit(exchange: Exchange) -> Blocker | None:
     """The budget or the rate that an answer says is used up: it says nothing else about the tenant."""
     response = exchange.response
@@ -51,8 +57,14 @@ def find_limit(exchange: Exchange) -> Blocker | None:
             return Blocker(reason, "Renew what the tenant names, then run again.", cause="license")
         reason = f"a budget stops the tenant: {describe(response)}"
         return Blocker(reason, "Raise the budget of the key or of the tenant, then run again.", cause="budget")
-    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
-        return None
+    return _find_rate(exchange, response) if response.status == HTTPStatus.TOO_MANY_REQUESTS else None
+
+
+def _find_rate(exchange: Exchange, response: Response) -> Blocker:
+    """The rate that a 429 is about: that of requests, or that of requests that were refused."""
+    if _SAYS_ATTEMPTS.search(_beginning(response)):
+        reason = f"a gateway limits how often it refuses: {describe(response)}"
+        return Blocker(reason, LET_REFUSED, cause="refusals limited")
     return Blocker(
         f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
         "Lower limits.requests_per_minute or limits.concurrency in the tenant file, or raise the key's limits.",
@@ -133,6 +145,12 @@ _SOON_S, _LONGEST_NUMBER = 600, 9
 _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]limit|\b[rt]p[md]\b")
 _OF_BUDGETS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """LiteLLM's proxy answers 400, New API 403, OpenAI 429."""
+_SAYS_ATTEMPTS = re.compile(
+    r"(?i)\b(?:failed|failures?|invalid|unsuccessful|unauthori[sz]ed|incorrect|wrong|denied|refused|rejected)\b[^.]{0,40}"
+    r"\b(?:attempts?|requests?|log-?ins?|sign-?ins?|keys?|credentials?|authentications?)\b"
+    r"|brute.?force|\block(?:ed)?[- ]?out\b|\b(?:banned|blocked) (?:for|until|temporarily)\b"
+    r"|\btemporarily (?:banned|blocked)\b"
+)
 _SAYS_BUDGET = re.compile(
     r"(?i)\binsufficient[_ ](?:user[_ ])?(?:quota|balance|credits?)\b"
     r"|\bbilling\b|\bout of credits?\b|\bbudget\b.{0,40}\b(?:exceed|exhaust|used up|reached)"

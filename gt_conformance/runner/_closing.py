@@ -9,16 +9,19 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gt_conformance.causes import is_failure
-from gt_conformance.checks import KEY_REFUSED, KNOWN_ROUTE, CheckResult, describe, find_limit, normalized_reason
+from gt_conformance.checks import (
+    KEY_REFUSED,
+    KNOWN_ROUTE,
+    LET_REFUSED,
+    CheckResult,
+    describe,
+    find_limit,
+    normalized_reason,
+)
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Presentation, Response
 from gt_conformance.schema import count_noun
 from gt_conformance.vocabulary import Outcome
-
-_BANNED = (
-    "Have the gateway before the tenant let this machine's refused requests through, or lower "
-    "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again."
-)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Closing:
                 f"{count_noun(len(self.controls) - len(failed), 'other key')} still work: what was refused "
                 "before may have been refused for that",
                 f"Look whether {named} expired, or was rotated or revoked, during the run: then set its current "
-                f"secret, and run again. Else {_BANNED[0].lower()}{_BANNED[1:]}",
+                f"secret, and run again. Else {LET_REFUSED[0].lower()}{LET_REFUSED[1:]}",
                 cause="live keys stopped working",
                 exchange=failed[0].after.ref,
             )
@@ -95,7 +98,7 @@ class Closing:
         return Blocker(
             f"{keys} stopped working after {count_noun(refused, 'refused request')}: "
             f"{found}: no refusal of this run can be distinguished from a ban",
-            _BANNED,
+            LET_REFUSED,
             cause="live keys stopped working",
             exchange=failed[0].after.ref,
         )

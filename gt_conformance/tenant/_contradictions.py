@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from gt_conformance.errors import InputError, Locate, Problem
 from gt_conformance.tenant._base_url import check_base_url
-from gt_conformance.tenant._tenant import OTHER_TENANT, Credential, Secret
+from gt_conformance.tenant._tenant import Credential, Secret
 from gt_conformance.vocabulary import GRANTS, Preset, Purpose, Scope
 
 
@@ -28,20 +28,21 @@ def find_contradictions(
 
 def find_shared_secrets(declared: Mapping[str, Credential], other: Secret | None, locate: Locate) -> list[Problem]:
     """The same secret under two names: rotation, isolation and dedication would then be proved of nothing."""
-    first: dict[Secret, str] = {} if other is None else {other: OTHER_TENANT}
+    first: dict[Secret, str] = {} if other is None else {other: "the key of another tenant"}
     problems = []
     for key in declared.values():
-        for secret, name in ((key.secret, key.name), (key.retired_secret, key.retired_name)):
+        named = ((key.secret, f"the key {key.name!r}"), (key.retired_secret, f"the retired secret of {key.name!r}"))
+        for secret, name in named:
             if secret is None:
                 continue
             earlier = first.setdefault(secret, name)
             if earlier != name:
                 problems.append(
                     Problem(
-                        f"the keys {earlier!r} and {name!r} have the same secret.",
+                        f"{earlier} and {name} are the same secret.",
                         where=locate("keys", key.name),
                         path=f"keys.{key.name}",
-                        hint="Give each key its own; what ends in .old is the retired secret.",
+                        hint="Give each its own.",
                     )
                 )
     return problems

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.types import Message
 
 from gt_sandbox.middleware import (
+    MODELS,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -25,6 +26,7 @@ from gt_sandbox.middleware import (
     error_response,
     is_any,
     is_stream,
+    json_response,
     per_call,
     refuse,
     replace_json,
@@ -292,7 +294,56 @@ def _replace_secret(name: str, after: int) -> Callable[[Secrets], MiddlewareFact
     return make
 
 
+async def _respond_by_next(call: Call) -> None:
+    """What the next release answers: refusals of another status and form, other fields and headers, another order."""
+    if is_stream(call.request):
+        await call.forward()
+        return
+    response = await call.response()
+    body = response.json
+    if not response.succeeded:
+        status = {401: 403, 403: 404}.get(response.status, response.status)
+        response = json_response(status, {"detail": "This request is refused."})
+    elif body is not None:
+        if MODELS(call.request):
+            body["data"].reverse()
+        response = response.with_json({**body, "api_version": "2"})
+    await call.respond(response.with_header("x-release", "2"))
+
+
+def _release(is_next: Callable[[int], bool]) -> MiddlewareFactory:
+    """Some requests, by their number, come to an instance of the next release."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        came = 0
+
+        @per_call
+        async def pass_on(call: Call) -> None:
+            nonlocal came
+            came += 1
+            await (_respond_by_next(call) if is_next(came) else call.forward())
+
+        return pass_on
+
+    return with_secrets(make)
+
+
+_ALTERED_BY_RELEASES = "error-bodies dead-keys scopes names unknown-routes wrong-methods unknown-files"
 VARIANTS = (
+    variant(
+        "release-replaced-during-the-run",
+        "During a run the tenant is replaced by its next release, which refuses in other words and lists otherwise.",
+        _release(lambda number: number > 120),
+        permitted_by="no page gives the statuses, words and fields in which a release differs from the next",
+        alters=_ALTERED_BY_RELEASES,
+    ),
+    variant(
+        "instances-of-two-releases",
+        "Every second or third request comes to an instance of the next release, which refuses in other words.",
+        _release(lambda number: number % 5 in {1, 3}),
+        permitted_by="no page gives the statuses, words and fields in which a release differs from the next",
+        alters=_ALTERED_BY_RELEASES,
+    ),
     variant(
         "any-origin-allowed",
         "Every web page may send a user's key: each Origin is reflected, with credentials.",
