@@ -814,9 +814,18 @@ def test_a_version_that_leads_nowhere_is_not_an_api_that_is_off() -> None:
     assert "lead /api/tenant/v1/* to the API" in line
 
 
-@pytest.mark.parametrize("refusal", [error_response(401, "invalid key"), error_response(403, "Forbidden")])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error_response(401, "invalid key"),
+        error_response(403, "Forbidden"),
+        error_response(404, "Not Found"),
+        web_page(404),
+    ],
+    ids=["401", "403", "404", "a page"],
+)
 def test_instances_most_of_which_refuse_are_one_finding(refusal: Response) -> None:
-    """One of four answers: no key is blamed, no right, and no ban."""
+    """One of four answers: no key is blamed, no right, no address, and no ban."""
     numbers = count(1)
     lines = found(judged(refuse(lambda _: next(numbers) % 4 > 0, refusal), every=True))
     assert len(lines) == 1, lines

@@ -165,8 +165,8 @@ class Outage:
 
     def reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
-        exchange = self.exchanges.get(blocker.exchange)
-        if blocker.because or exchange is None or not has_ended(exchange):
+        exchange, is_own = self.exchanges.get(blocker.exchange), blocker.because in {"", blocker.finding}
+        if not is_own or exchange is None or not has_ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
         words = words_of(exchange)
         if goes_wrong(exchange) and words in self.unsteady:
@@ -177,14 +177,14 @@ class Outage:
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
             of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
             found = next(of_bodies, found)
-        is_own = self.is_gt_closed and found == blocker.finding
-        if (not found or is_own) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
+        is_closed = self.is_gt_closed and found == blocker.finding
+        if (not found or is_closed) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
             alike = (finding for (same, _), finding in self.due.items() if same == words)
-            found = next((one for one in alike if not is_own or one.startswith(ANSWER)), "")
+            found = next((one for one in alike if not is_closed or one.startswith(ANSWER)), "")
         if found == blocker.finding:  # what several routes are refused with may be no matter of this one
             found = next((cause.finding for (same, _), cause in self.causes.items() if same == words), found)
         found = self.renamed.get(found, found)
-        return "" if found == blocker.finding else found
+        return blocker.because if found in {"", blocker.finding} else found
 
     def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
@@ -396,6 +396,8 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
         for item in result.blockers:
             if not item.because:
                 met[item.finding].add(outage.reason_of(item) or outage.find(result))
+            elif item.because == item.finding and (reason := outage.reason_of(item)) != item.finding:
+                met[item.finding].add(reason)
     return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
 
 

@@ -84,6 +84,7 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
                 f"{other.name}, and gives {key.name} {_described(response)}",
                 f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the "
                 f"key{_AFTER_ROTATION if key.retired_secret is not None else ''}.",
+                exchange,
             )
             raise StopCheck
     if any(other.may(route) for other in apart):

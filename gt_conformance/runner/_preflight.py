@@ -203,6 +203,8 @@ class Preflight:
             self._not_taken[blocker.finding] = exchanges[0]
         elif only_listing_fails(answers):
             self._without_listing.add(key)
+        elif answers[0] is not None and answers[0].status == HTTPStatus.NOT_FOUND:  # and is there for other keys
+            self._not_taken[blocker.finding] = exchanges[0]
         if (failed := next(filter(is_failure, exchanges), None)) is not None:
             self._not_taken.setdefault(blocker.finding, failed)
 
