@@ -254,10 +254,11 @@ def test_no_verdict_hangs_on_a_model_that_is_sometimes_empty(seed: int) -> None:
         "d o r v a n - 4 f 2 a",
         "**Dorvan**\u20114F2A",
         "\uff44\uff4f\uff52\uff56\uff41\uff4e 4f2a",
+        "كلمة السر هي dorvan-٤f٢a",
     ],
 )
 def test_a_code_word_is_known_however_it_is_written(spelled: str) -> None:
-    """Case, punctuation, spaces, width of letters and the language around it are the model's."""
+    """Case, punctuation, spaces, width of letters, a script's digits and the language around it are the model's."""
     assert names_fact(spelled, "dorvan-4f2a")
 
 

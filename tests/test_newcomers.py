@@ -338,6 +338,31 @@ def test_secrets_in_each_others_places_accuse_nobody(
     assert "-> Check the secrets of the keys " in lines[0]
 
 
+README_KEYS = {"rag", "upload", "app", "gone", "full"}
+
+
+@pytest.mark.parametrize(
+    "moved",
+    ["APP RAG", "APP GONE", "RAG RAG_OLD APP", "RAG_OLD APP FULL", "UPLOAD APP GONE", "UPLOAD RAG_OLD"],
+)
+def test_the_six_secrets_of_the_readme_in_each_others_places_are_one_finding(
+    tmp_path: Path, running: EmbeddedTenant, moved: str
+) -> None:
+    """Nobody else's conversations are missed for it, and a key that works in a dead one's place is no old secret."""
+
+    def slip(document: Document, secrets: Secrets) -> None:
+        document["keys"] = {name: entry for name, entry in document["keys"].items() if name in README_KEYS}
+        document.pop("runbooks")
+        document["other_datasets"] = ["partner-briefs"]
+        document.pop("other_tenant_key_env")
+        names = [f"GT_EMBEDDED_{name}" for name in moved.split()]
+        placed(*names, of=[*names[1:], names[0]])(document, secrets)
+
+    lines = told(judged(running, tenant_in(tmp_path, running, slip), "dify"))
+    assert len(lines) == 1, lines
+    assert "-> Check the secrets of the keys " in lines[0]
+
+
 @pytest.mark.parametrize(
     ("slip", "words"),
     [

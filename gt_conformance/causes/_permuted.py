@@ -8,6 +8,7 @@ wrong only where what is declared of each key is what another one may do.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 from gt_conformance.causes._alike import (
     KEPT_OUT,
@@ -18,7 +19,7 @@ from gt_conformance.causes._alike import (
     listed_in,
     model_of,
 )
-from gt_conformance.checks import CheckResult, Violation, lets_in, place_asked, rights_of
+from gt_conformance.checks import CheckResult, Violation, lets_in, place_asked, rights_of, says_wrong_key
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import OTHER_TENANT, Credential
@@ -28,9 +29,6 @@ _OF_RIGHTS = tuple(one for one in OF_RIGHTS if not one.startswith("conversation"
 """But for conversations: whichever key opened one, no other may read it."""
 _CONVERSATIONS = "/conversations"
 _VERSIONED = "/v1/"
-_KEY_REFUSED = frozenset({401, 403})
-"""What a dead key gets; what a key may not use may be said not to be there."""
-_SEVERAL = 2
 
 _Asked = tuple[bool, str, str]
 """Whether by the versioned address, the route, and the name or the dataset that is asked for there."""
@@ -123,11 +121,10 @@ def find_permuted(
     called[OTHER_TENANT] = "the key of another tenant"
     declared |= dict.fromkeys(name for name in called if name not in declared)
     shown = _shown_by(exchanges.values(), declared, {one.request.key for one in not_taken.values()})
-    dead = [declared[key] for key, one in shown.items() if one.is_dead and declared[key] is not None]
-    for key in keys:
-        if key.retired_name in shown and _goes_on(shown, key) and not any(map(shown[key.retired_name].fits, dead)):
-            shown.pop(key.retired_name)
-    places = _match(shown, declared)
+    unsent = {key.retired_name for key in keys if key.name in shown and shown[key.name].is_dead} & called.keys()
+    going_on = {key.retired_name for key in keys if key.retired_name in shown and _goes_on(shown, key)}
+    but_rotated = {key: one for key, one in shown.items() if key not in going_on}
+    places = _match(shown, declared, unsent) or _match(but_rotated, declared, unsent)
     if not places:
         return None
     owns = ", ".join(f"{called[key]} does what is declared of {called[other]}" for key, other in sorted(places.items()))
@@ -151,20 +148,32 @@ def _was_rotated(key: Credential) -> bool:
 
 
 def _goes_on(shown: Mapping[str, _Shown], key: Credential) -> bool:
-    """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault.
-
-    Unless it may do what is declared of a key that does not work at all: then it may be that one's secret.
-    """
+    """Whether the retired secret of a key may do what the key may, which has its own: then its rotation is at fault."""
     return key.name in shown and shown[key.name].fits(key) and shown[key.retired_name].fits(key)
 
 
-def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
+def _match(
+    shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None], unsent: Collection[str]
+) -> Mapping[str, str]:
     """Which keys do what is declared of which others; empty where there is no key for what is declared of some.
 
-    A key that was asked for little may do so and yet do what is declared of itself: most of them must not. Where the
-    key of a retired secret does not work, that secret is not sent: it may be in the place of the key, or of another.
-    That alone would be a key that the tenant no longer takes: several keys that work must do what others may.
+    First among the places that the run has tried, and ``unsent``, the retired secrets of keys that do not work, which
+    are not sent: what is in one place comes from another one of them. Else a place may be that of any key: then
+    several keys that work must do what others may.
+
+    A key that was asked for little may do so and yet do what is declared of itself: most of them must not.
     """
+    own = {key for key, one in shown.items() if one.fits(declared[key])}
+    for least, among in ((1, {key: one for key, one in declared.items() if key in {*shown, *unsent}}), (2, declared)):
+        moved = {key: other for key, other in _place(shown, among).items() if key != other}
+        strange = moved.keys() - own
+        if sum(not shown[key].is_dead for key in strange) >= least and len(strange) > len(moved) / 2:
+            return moved
+    return {}
+
+
+def _place(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None]) -> Mapping[str, str]:
+    """A place for each of these keys, no two of them in one; empty where there is none for some."""
     fitting = {key: [other for other in declared if shown[key].fits(declared[other])] for key in shown}
     own = {key for key, others in fitting.items() if key in others}
     taken: dict[str, str] = {}
@@ -178,13 +187,8 @@ def _match(shown: Mapping[str, _Shown], declared: Mapping[str, Credential | None
                     return True
         return False
 
-    if not all(place(key, set()) for key in sorted(shown, key=lambda key: key not in own)):
-        return {}
-    moved = {key: other for other, key in taken.items() if key != other}
-    working = [key for key in moved.keys() - own if not shown[key].is_dead]
-    if len(working) < _SEVERAL and not shown.keys() >= set(moved.values()):
-        return {}
-    return moved if len(moved.keys() - own) > len(moved) / 2 else {}
+    is_whole = all(place(key, set()) for key in sorted(shown, key=lambda key: key not in own))
+    return {key: other for other, key in taken.items()} if is_whole else {}
 
 
 def _shown_by(
@@ -200,7 +204,7 @@ def _shown_by(
         if key not in declared or one.response is None or not is_presented(one.request):
             continue
         taken[key] = taken.get(key, False) or lets_in(one.response)
-        refused |= {key} if one.response.status in _KEY_REFUSED else set()
+        refused |= {key} if one.response.status == HTTPStatus.UNAUTHORIZED or says_wrong_key(one.response) else set()
         if (listed := listed_in(one)) is not None:
             names.setdefault(key, listed)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):

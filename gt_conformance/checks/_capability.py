@@ -209,7 +209,8 @@ _A_FEW_WORDS = ".{0,24}"
 
 
 def _letters(text: str) -> str:
-    return "".join(one for one in unicodedata.normalize("NFKC", text).casefold() if one.isalnum())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(str(unicodedata.decimal(one, one)) for one in plain if one.isalnum())
 
 
 # -- words that a model is asked to say

@@ -176,12 +176,17 @@ async def find_foreign_conversation_file(probe: Probe, key: Credential) -> tuple
 
 async def find_foreign_conversation(probe: Probe, key: Credential) -> tuple[str, Credential]:
     """The real id of a conversation that a key other than this one, and not linked to it, opened. Raises Blocked."""
+    return await find_conversation(probe, unrelated_keys(probe, key))
+
+
+async def find_conversation(probe: Probe, owners: Iterable[Credential]) -> tuple[str, Credential]:
+    """The id of a conversation that the first of these keys opened that may open one. Raises Blocked."""
     blocker = Blocked(
         "a refusal looks like an absence without a real conversation, and no other key could open one",
         "Add another live key with purpose conversation to the tenant file.",
         cause=probe.tenant.cause_without(Purpose.CONVERSATION),
     )
-    for other in unrelated_keys(probe, key):
+    for other in owners:
         if not other.holds_conversations:
             continue
         try:

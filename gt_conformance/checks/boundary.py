@@ -31,11 +31,12 @@ from gt_conformance.checks._resources import (
     KEEP_CONVERSATIONS,
     KEEP_FILES,
     READ_ONLY,
+    find_conversation,
     find_foreign_conversation,
     find_foreign_conversation_file,
     find_foreign_file,
     is_open_to_strangers,
-    open_conversation,
+    unrelated_keys,
 )
 from gt_conformance.checks._surfaces import (
     AUTHENTICATE,
@@ -277,13 +278,8 @@ async def conversation_for(probe: Probe, key: Credential) -> str:
 
     One of a key that inherits from it, where there is one: who keeps conversations apart does not refuse that.
     """
-    for other in probe.tenant.live_credentials:
-        if other.holds_conversations and key.name in other.inherits:
-            with suppress(Blocked):
-                made = await open_conversation(probe, other)
-                if made.id is not None:
-                    return made.id
-    conversation, _ = await find_foreign_conversation(probe, key)
+    heirs = [other for other in probe.tenant.live_credentials if key.name in other.inherits]
+    conversation, _ = await find_conversation(probe, [*heirs, *unrelated_keys(probe, key)])
     return conversation
 
 
