@@ -92,6 +92,8 @@ def conversing(*, forgets: bool = False, model: Callable[[list[str]], str] | Non
             return refusal(404, "There is no such conversation.")
         history = stored.setdefault(thread, []) if thread and not forgets else []
         history += [str(message["content"]) for message in body["messages"]]
+        if "tool_choice" in body:
+            return None
         said = (model or recalling)(history)
         return streams(said) if body.get("stream") else says(said)
 

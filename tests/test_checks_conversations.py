@@ -99,7 +99,7 @@ def streamed(request: Request) -> bool:
 
 def asks(request: Request) -> bool:
     """A chat in the conversation that asks for a fact."""
-    return "What is" in said_in(request) and thread(request) == CONVERSATION
+    return "What is" in said_in(request) and thread(request) == CONVERSATION and "tool_choice" not in sent_json(request)
 
 
 def asks_plainly(request: Request) -> bool:

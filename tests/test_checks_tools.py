@@ -61,7 +61,7 @@ def streams_tools(call: Response, *, after: Response | None = None) -> Rule:
         body = sent_json(request)
         if not (body.get("stream") and body.get("tools")):
             return None
-        return (after or stream(*CHUNKS, DONE)) if has_result(body) else call
+        return after if has_result(body) else call
 
     return rule
 
@@ -219,6 +219,13 @@ def ordered_only(request: Request) -> Response | None:
     """A model that calls a tool in plain chats, and only if it is ordered to."""
     body = sent_json(request)
     return answer(COMPLETION) if body.get("tool_choice") == "auto" and not body.get("stream") else None
+
+
+def test_a_result_that_streams_alone_do_not_know_is_dropped_by_the_tenant() -> None:
+    """Where plain chats say something of it each time, it is no matter of the model."""
+    found = result(pieces(WHOLE), after=stream(*CHUNKS, DONE))
+    assert found.outcome is Outcome.VIOLATES
+    assert "the result of a tool reaches the model in a streamed chat" in found.reason
 
 
 def test_a_model_that_calls_only_when_it_is_ordered_is_ordered_in_the_stream_too() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from gt_conformance.checks._completion import (
     COMPLETES,
     FILTERED,
+    bodies_in,
     choices_in,
     delta_in,
     expect_completion,
@@ -26,6 +27,7 @@ from gt_conformance.checks._completion import (
     raise_limit,
     read_stream,
     text_in,
+    tool_calls_in,
 )
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._wording import describe, describe_failure
@@ -179,6 +181,28 @@ _UNFINISHED = frozenset({"length", "content_filter"})
 def is_answered(response: Response | None) -> bool:
     """Whether it is a chat completion, whole or streamed, in which the model says something."""
     return bool(_messages(response)) and not is_empty(response)
+
+
+def has_calls(response: Response) -> bool:
+    """Whether the model calls a tool, whole or streamed."""
+    choices = (choice for body in bodies_in(response) for choice in choices_in(body))
+    return any(tool_calls_in(delta_in(choice) or choice.get("message") or {}) for choice in choices)
+
+
+async def never_does(probe: Probe, request: Request, other: Request, does: Callable[[Response], bool]) -> bool:
+    """Whether the model never does in answer to one request what it does each time in answer to the other.
+
+    They are asked by turns, so that a model which does it nowhere is asked twice.
+    """
+
+    async def done(asked: Request, number: int) -> bool:
+        response = (await ask_again(probe, asked, first=number * TRIES)).response
+        return response is not None and does(response)
+
+    for number in range(TRIES):
+        if await done(request, number) or not await done(other, number):
+            return False
+    return True
 
 
 # -- facts that a model is given and asked for

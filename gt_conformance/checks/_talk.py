@@ -190,7 +190,7 @@ def chat_in(probe: Probe, conversation: str, text: str, *, stream: bool = False)
 
 def as_clients_ask(probe: Probe, conversation: str | None = None, question: str = EVERY_QUESTION) -> Request:
     """A question with what clients send besides: a system message, a tool, a user, a temperature."""
-    system = f"You answer in a few words. The name of the cooper is {said_by_model(probe)}."
+    system = f"You answer in a few words. The name of the cooper is {in_stored_letters(said_by_model(probe))}."
     messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
     return plain_chat(probe, messages, conversation=conversation, fields=BESIDES)
 

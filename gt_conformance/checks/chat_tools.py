@@ -19,6 +19,7 @@ from gt_conformance.checks._capability import (
     is_answered,
     is_empty,
     names_fact,
+    never_does,
     remark_late,
     require_ability,
     said_in,
@@ -434,8 +435,7 @@ async def _expect_result_read(probe: Probe, request: Request, exchange: Exchange
     That a model reads the result of a tool is promised by no page: advised at most.
     """
     for number in range(1, TRIES + 1):
-        said = said_in(exchange.response)
-        if not is_answered(exchange.response) or names_fact(said, _station(probe)) or _SAYS_DEGREES.search(said):
+        if exchange.response is None or not is_answered(exchange.response) or _says_result(probe, exchange.response):
             return
         if number < TRIES:
             exchange = await ask_again(probe, request, first=number * TRIES)
@@ -445,6 +445,11 @@ async def _expect_result_read(probe: Probe, request: Request, exchange: Exchange
             f"nothing of a tool's result is in {TRIES} answers to it: messages of the role tool may not reach the model"
         )
         probe.advise(text, exchange)
+
+
+def _says_result(probe: Probe, response: Response) -> bool:
+    said = said_in(response)
+    return names_fact(said, _station(probe)) or _SAYS_DEGREES.search(said) is not None
 
 
 _SAYS_DEGREES = re.compile(rf"\b(?:{_DEGREES}|four)\b", re.IGNORECASE)
@@ -554,6 +559,15 @@ async def streamed_tools(probe: Probe) -> None:
         request = _streamed(probe, _with_results(probe, called))
         exchange = await ask_again(probe, request)
         _expect_words(probe, exchange)
+        whole = chat_request(probe, _with_results(probe, called), tools=[TOOL], tool_choice="auto")
+        if await never_does(probe, request, whole, lambda response: _says_result(probe, response)):
+            probe.fail(
+                "the result of a tool reaches the model in a streamed chat, as it does in a plain one",
+                f"nothing of it in {TRIES} streams, and in each of {TRIES} plain chats of the same messages",
+                exchange,
+                remedy="Have the tenant pass messages of the role tool on to the model in streamed chats, too.",
+            )
+            return
         await _expect_result_read(probe, request, exchange)
 
 

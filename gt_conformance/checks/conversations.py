@@ -13,10 +13,12 @@ from gt_conformance.checks._capability import (
     complete,
     fact_of,
     finish_reasons,
+    has_calls,
     is_answered,
     is_empty,
     lacks,
     names_fact,
+    never_does,
     remark_late,
     require_ability,
     require_no_echo,
@@ -75,6 +77,8 @@ from gt_conformance.checks._wording import (
     is_header_lost,
 )
 from gt_conformance.checks._words import spoilt_in
+from gt_conformance.checks.chat_tools import QUESTION as TOOL_QUESTION
+from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.together import both, together
@@ -87,6 +91,7 @@ _NEXT_IS, _NEXT_QUESTION = "Remember this: the name of the miller is", "What is 
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
 LETTERS_STORED = "conversation:letters"
 _STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
+_STREAM_IN_UTF_8 = "Have the tenant store and stream conversations in UTF-8, and part no letter between two pieces."
 _OK = "Reply with the word ok."
 
 
@@ -155,6 +160,7 @@ async def continuity(probe: Probe) -> None:
         await _expect_streamed_elsewhere(probe, talk, conversation)
     if not probe.violations:
         await _expect_answers_stored(probe, talk, conversation)
+        await _expect_tools_passed_on(probe)
     _expect_own_id(probe)
 
 
@@ -245,6 +251,11 @@ def _fail_stream(probe: Probe, exchange: Exchange, expected: str) -> None:
 async def _expect_streamed_elsewhere(probe: Probe, talk: Talk, conversation: str) -> None:
     """What plain chats know by the un-versioned address, streamed ones know, as at the versioned one."""
     asked = await ask_last(probe, talk, conversation)
+    if asked is not None:
+        said = said_by_model(probe)
+        words = f"The name of the cooper is {in_stored_letters(said)}. {SAID_QUESTION}"
+        told = at_address(plain_chat(probe, words, fields={"stream": True}), probe.tenant, Address.UNVERSIONED)
+        await _expect_letters_kept(probe, asked.exchange, told, said, _STREAM_IN_UTF_8)
     if asked is None or asked.knows or talk.streamed is None or not talk.streamed.knows:
         return
     fact = talk.facts[0]
@@ -291,8 +302,36 @@ async def _say_in_later_conversation(probe: Probe) -> None:
         return
     later = await open_conversation(probe, probe.credential, titled=False)
     if later.id is not None:
-        told = f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}. {_OK}"
-        await ask_again(probe, chat_in(probe, later.id, told))
+        told = await ask_again(probe, _with_a_tool(probe, later.id))
+        if not is_answered(told.response):
+            await ask_again(probe, chat_in(probe, later.id, _told_later(probe)))
+
+
+def _told_later(probe: Probe) -> str:
+    return f"Remember this: the name of the weaver is {fact_of(probe, _LATER)}."
+
+
+def _with_a_tool(probe: Probe, conversation: str | None) -> Request:
+    """What is told to a later conversation, with a question for which the model is to call a tool."""
+    fields = {"tools": [TOOL], "tool_choice": "auto"}
+    return plain_chat(probe, f"{_told_later(probe)} {TOOL_QUESTION}", conversation=conversation, fields=fields)
+
+
+async def _expect_tools_passed_on(probe: Probe) -> None:
+    """A chat in a conversation calls a tool, where the same chat without one calls it each time."""
+    later = None if probe.parameters.keys else await open_conversation(probe, probe.credential, titled=False)
+    if later is None or later.id is None:
+        return
+    there, alone = _with_a_tool(probe, later.id), _with_a_tool(probe, None)
+    exchange = await ask_again(probe, there)
+    if is_answered(exchange.response) and await never_does(probe, there, alone, has_calls):
+        probe.fail(
+            "tools reach the model in a chat of a conversation, as they do without one, where it calls them",
+            f"no tool call in {TRIES} chats of a conversation, and one in each of {TRIES} without",
+            exchange,
+            remedy="Have the tenant pass tools and tool_choice on to the model in conversations, too.",
+            cause="conversation:tools dropped",
+        )
 
 
 async def _expect_recall_there_alone(probe: Probe, talk: Talk, conversation: str) -> None:
@@ -379,7 +418,8 @@ async def _expect_recall(probe: Probe, talk: Talk, conversation: str) -> None:
         found = f"{TRIES} answers without it"
         probe.fail(f"a later chat knows the code word ({first})", found, plain.exchange, remedy=remedy, cause=cause)
     if plain.knows:
-        await _expect_letters_kept(probe, plain.exchange, second)
+        told = f"The name of the pilot is {in_stored_letters(second)}. {SECOND_QUESTION}"
+        await _expect_letters_kept(probe, plain.exchange, as_clients_ask(probe, question=told), second)
     if plain.knows and not talk.streamed.knows:
         await _expect_streamed_recall(probe, talk.streamed, first)
 
@@ -439,15 +479,16 @@ async def _expect_letters_stored(probe: Probe, exchange: Exchange, in_ascii: Req
     return all(taken)
 
 
-async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> None:
+async def _expect_letters_kept(
+    probe: Probe, exchange: Exchange, told: Request, fact: str, remedy: str = _STORE_IN_UTF_8
+) -> None:
     """Letters that the conversation was told come back as they were, where they do so in a chat without it.
 
     A model may leave them out: only what stands in their place shows that they are lost.
     """
     if not (found := spoilt_in(said_in(exchange.response))):
         return
-    told = f"The name of the pilot is {in_stored_letters(fact)}. {SECOND_QUESTION}"
-    outside = await ask_again(probe, as_clients_ask(probe, question=told))
+    outside = await ask_again(probe, told)
     if spoilt_in(said := said_in(outside.response)):
         expect_unspoilt(probe, outside, said)
     elif names_fact(said, fact):
@@ -455,7 +496,7 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, fact: str) -> N
             "letters beyond ASCII come back from a conversation as they were sent to it",
             f"an accented word came as {found!r}, and as it was sent in a chat without the conversation",
             exchange,
-            remedy=_STORE_IN_UTF_8,
+            remedy=remedy,
             cause=LETTERS_STORED,
         )
 

@@ -312,7 +312,7 @@ def _expect_base64(probe: Probe, exchange: Exchange) -> None:
     rows=native(Route.EMBEDDINGS, parameters=_token_id_shapes),
 )
 async def token_ids(probe: Probe) -> None:
-    """Two lists of token ids are accepted and give two vectors, at the address that this client builds."""
+    """Two lists of token ids are accepted and give two vectors as long as a text's, at the address that it builds."""
     asked = requests.embeddings(
         probe.tenant, probe.credential.name, _TOKEN_IDS, encoding_format=probe.parameters.encoding_format
     )
@@ -323,6 +323,16 @@ async def token_ids(probe: Probe) -> None:
         await probe.require("base_url.joins", parameters=joined, conforming=True)
     vectors = decoded(probe, exchange, len(_TOKEN_IDS))
     expect_no_zeros(probe, vectors, exchange)
+    lengths = {len(vector) for vector in (*vectors, await vector_alone(probe)) if vector}
+    probe.must(
+        len(lengths) == 1,
+        "token ids embed to as many numbers as a text does",
+        f"lengths {sorted(lengths)}",
+        exchange,
+        remedy="Have the tenant embed token ids by the model that embeds texts, and encode their vectors alike.",
+        cause=LENGTHS,
+    )
+    probe.stop_if_failed()
     probe.must(
         not is_same(*vectors), "different token ids give different vectors", "both give the same vector", exchange
     )

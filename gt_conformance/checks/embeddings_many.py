@@ -198,8 +198,19 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
     becomes = {how: is_same(as_it_is, vector) for how, vector in zip(_SPOILT.values(), lost, strict=True)}
     if any(becomes.values()):
         # What the model does not read may be anything: other letters in the place of these tell.
-        marked = [mark(text, probe.run_id, probe.credential.name) for text in (*_OTHERS.values(), *_OTHER_SIGNS)]
-        others = await _embed(probe, form, marked)
+        texts = (*_OTHERS.values(), *_OTHER_SIGNS, *_TWO_LINES, *_ONE_LINE)
+        *others, first, second, one, other = await _embed(
+            probe, form, [mark(text, probe.run_id, probe.credential.name) for text in texts]
+        )
+        if is_same(first, second) and not is_same(one, other):
+            probe.fail(
+                "a text is embedded to its end, beyond its line breaks",
+                "two texts of two lines each, which differ in the second, get one vector, and two in one line do not",
+                exchange,
+                remedy="Have the tenant, and every proxy before it, pass each text to embed on with all of its lines.",
+                cause="embeddings:lines",
+            )
+            return
         read = [not is_same(as_it_is, vector) for vector in others[: len(_OTHERS)]]
         signs = dict(zip(_OTHER_SIGNS, others[len(_OTHERS) :], strict=True))
         told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
@@ -294,6 +305,8 @@ _OTHERS = {
     for spoilt in _SPOILT
 }
 """The same text with other letters in the place of those that each of them lacks."""
+_ONE_LINE = ("The ferry is late. The captain plays the violin.", "The ferry is late. An engine is out of order.")
+_TWO_LINES = tuple(text.replace(". ", ".\n") for text in _ONE_LINE)
 _SIGNS = {_LETTERS.replace("🚀", sign) for sign in ("?", "??")}
 _OTHER_SIGNS = tuple(_LETTERS.replace("🚀", sign) for sign in ("!", " "))
 """An emoji is a sign and no letter: there are models to which words are letters and digits, and the rest is a space."""

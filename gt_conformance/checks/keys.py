@@ -109,7 +109,7 @@ async def required(probe: Probe) -> None:
     asked: list[tuple[list[Place], str | None, Presentation]]
     unknown = _streamed_instead(_where_unknown(probe, everywhere), everywhere)
     with_other = probe.tenant.other_tenant_key is not None and not probe.parameters.keys
-    of_others = [one for one in unknown if with_other and one[0].id in _OF_OTHERS and one[1] is Address.VERSIONED]
+    of_others = [one for one in unknown if with_other and one[1] is Address.VERSIONED]
     made_up = [one for one in unknown if one not in of_others or one[0].id == _OF_BOTH]
     asked = [(everywhere, None, Presentation.NONE), (made_up, None, Presentation.MADE_UP)]
     states = list(_PRESENTED.values())
@@ -245,25 +245,12 @@ def _streamed_instead(where: Sequence[Place], wanted: Sequence[Place]) -> list[P
 
 
 _PLAIN = ("chat", Address.UNVERSIONED)
-_OF_OTHERS = frozenset(
-    {
-        "chat_stream",
-        "embeddings",
-        "speech",
-        "images",
-        "conversation",
-        "conversation_files",
-        "dataset_files",
-        "file_status",
-    }
-)
-"""Where a key of another tenant is tried, by the versioned address; at most of these instead of an unknown one.
-
-What takes any key takes that one too, and whether it takes any is asked then. A run of some runbooks, which tries the
-boundary of their own keys, leaves it out.
-"""
 _OF_BOTH = "dataset_files"
-"""An unknown key is tried there as well, since what it is answered is compared with the un-versioned address."""
+"""By the versioned address a key of another tenant is tried instead of an unknown one, and there beside it.
+
+What takes any key takes that one too, and whether it takes any is asked then. What an unknown one is answered there is
+compared with the un-versioned address. A run of some runbooks, which tries the boundary of their own keys, has none.
+"""
 
 
 def in_conversation(wanted: Sequence[Place]) -> list[Place]:

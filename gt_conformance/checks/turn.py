@@ -6,16 +6,22 @@ from typing import Any
 
 from gt_conformance import schema
 from gt_conformance.checks import _requests as requests
-from gt_conformance.checks._capability import TRIES, ask_again, fact_of, is_answered, names_fact, said_in
+from gt_conformance.checks._capability import (
+    TRIES,
+    ask_again,
+    fact_of,
+    has_calls,
+    is_answered,
+    names_fact,
+    never_does,
+    said_in,
+)
 from gt_conformance.checks._check import Context, Parameters, check, native
 from gt_conformance.checks._completion import (
     CHUNK_NEEDS,
     EMPTY_STREAM,
     block_unfinished,
-    bodies_in,
     chat_request,
-    choices_in,
-    delta_in,
     expect_completion,
     expect_needs,
     expect_no_error,
@@ -24,7 +30,6 @@ from gt_conformance.checks._completion import (
     is_accepted,
     read_stream,
     shape_of,
-    tool_calls_in,
     whole_stream,
 )
 from gt_conformance.checks._probe import Probe
@@ -37,7 +42,6 @@ from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
 _REFUSED = (401, 403)
-_SAME_TRIES = TRIES
 _SYSTEM = "You are a helpful assistant. Keep answers short."
 _TOLD = ("porter", "gardener")
 _SAY = ("its system prompt", "an earlier message")
@@ -173,10 +177,10 @@ def _recall_messages(probe: Probe) -> list[dict[str, str]]:
 
 async def _expect_called(probe: Probe, request: Request, versioned: Request) -> None:
     """A tool is called at the client's own address, if the same turn calls it at the versioned one each time."""
-    if await _differ(probe, request, versioned, _has_calls):
+    if await never_does(probe, request, versioned, has_calls):
         probe.fail(
             f"{request.path} passes tools on to the model, which calls them at {versioned.path}",
-            f"no tool call in {_SAME_TRIES} turns, and one in each of {_SAME_TRIES} at {versioned.path}",
+            f"no tool call in {TRIES} turns, and one in each of {TRIES} at {versioned.path}",
             await ask_again(probe, request),
             remedy="Have the tenant pass the whole request on at both addresses, tools and tool_choice too.",
             cause="base_url:tools dropped",
@@ -197,7 +201,7 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
         """Of the names that it knows: where a message is dropped at both addresses, that is another check's finding."""
         said = said_in(response)
         named = named_in(said) if is_answered(response) else []
-        return bool(named) and all(f"{fact} & {LETTERS}" in said for fact in named)
+        return bool(named) and all(said.count(f"{fact} & {LETTERS}") == 1 for fact in named)
 
     exchange = await ask_again(probe, request)
     said, response = said_in(exchange.response), exchange.response
@@ -222,13 +226,13 @@ async def _expect_read(probe: Probe, request: Request, versioned: Request) -> No
             remedy="Have the tenant pass text on as it is at both addresses: as UTF-8, with letters of every script.",
             cause="base_url:letters dropped",
         )
-    if not probe.violations and await _differ(probe, request, versioned, knows):
+    if not probe.violations and await never_does(probe, request, versioned, knows):
         lost = [one for one, fact in zip(_TOLD, facts, strict=True) if not names_fact(said, fact)]
         who_says = " and ".join(dict(zip(_TOLD, _SAY, strict=True))[one] for one in lost)
         probe.fail(
             f"{request.path} passes every message on to the model, as {versioned.path} does",
-            f"in {_SAME_TRIES} turns the model did not know the names in {who_says}, "
-            f"and in each of {_SAME_TRIES} at {versioned.path} it did",
+            f"in {TRIES} turns the model did not know the names in {who_says}, "
+            f"and in each of {TRIES} at {versioned.path} it did",
             exchange,
             remedy="Have the tenant pass the whole request on at both addresses: every message, system prompts too.",
             cause="base_url:messages dropped",
@@ -246,37 +250,9 @@ async def _loses_letters(
     async def make() -> tuple[bool, Sequence[Exchange]]:
         first = await ask_again(probe, versioned)
         written = first.response is not None and spells(first.response)
-        return written and await _differ(probe, request, versioned, spells, tries=TRIES), [first]
+        return written and await never_does(probe, request, versioned, spells), [first]
 
     return await probe.shared(("letters", request.path, bool(request.fields.get("stream"))), make)
-
-
-async def _differ(
-    probe: Probe,
-    request: Request,
-    versioned: Request,
-    does: Callable[[Response], bool],
-    *,
-    tries: int = _SAME_TRIES,
-) -> bool:
-    """Whether a turn never does at the client's own address what it does each time at the versioned one.
-
-    They are asked by turns, so that a model which does it nowhere is asked twice.
-    """
-
-    async def done(asked: Request, number: int) -> bool:
-        response = (await ask_again(probe, asked, first=number * TRIES)).response
-        return response is not None and does(response)
-
-    for number in range(tries):
-        if await done(request, number) or not await done(versioned, number):
-            return False
-    return True
-
-
-def _has_calls(response: Response) -> bool:
-    choices = (choice for body in bodies_in(response) for choice in choices_in(body))
-    return any(tool_calls_in(delta_in(choice) or choice.get("message") or {}) for choice in choices)
 
 
 def _expect_joined(probe: Probe, exchange: Exchange, response: Response, expected: str) -> None:

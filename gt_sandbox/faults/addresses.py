@@ -107,6 +107,19 @@ async def _redirect_to_versioned(call: Call) -> None:
     await call.respond(Response(308, (("location", path.replace(BASE, f"{BASE}/v1", 1)),), b""))
 
 
+def _repeat_text(response: Response) -> Response:
+    """A stream in which each piece of text begins with those before it."""
+    events, said = response.body.split(b"\n\n"), ""
+    for number, event in enumerate(events):
+        if b'"content":"' in event:
+            chunk = json.loads(event.removeprefix(b"data: "))
+            delta = chunk["choices"][0]["delta"]
+            said += delta["content"]
+            delta["content"] = said
+            events[number] = b"data: " + json.dumps(chunk, separators=(",", ":")).encode()
+    return response.with_body(b"\n\n".join(events))
+
+
 def _drop_accents(body: bytes) -> bytes:
     """The text with its letters without accents, as where it is made fit for a search."""
     plain = unicodedata.normalize("NFD", unescape(body))
@@ -159,6 +172,15 @@ FAULTS = (
         ),
         caught_by="client.turn",
         breaks=("R1", "C1"),
+    ),
+    fault(
+        "unversioned-streams-repeat-what-came",
+        "By the un-versioned path each piece of a stream holds all of the text so far, as servers of models send it.",
+        change_responses(
+            lambda request: is_stream(request) and _is_unversioned(request), lambda _, response: _repeat_text(response)
+        ),
+        caught_by="client.turn",
+        breaks=("R1", "C8"),
     ),
     fault(
         "unversioned-streams-come-whole",

@@ -1,12 +1,14 @@
 """Faults of conversations."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from gt_sandbox.faults._fault import fault
 from gt_sandbox.faults._parts import ALIAS, model_entry, use_last_conversation, with_limits
+from gt_sandbox.faults.tools import drop_tools
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_FILES,
@@ -251,6 +253,23 @@ FAULTS = (
         with_secrets(_name_the_first),
         caught_by="conversation.continuity",
         breaks=("C5",),
+    ),
+    fault(
+        "streams-of-conversations-part-letters",
+        "Streams in conversations have two replacement characters for each letter beyond ASCII, which they part.",
+        change_events(
+            lambda request: _is_in_conversation(request) and is_stream(request),
+            lambda event: re.sub(rb"\\u[0-9a-f]{4}", rb"\\ufffd\\ufffd", event),
+        ),
+        caught_by="conversation.continuity",
+        breaks=("C6",),
+    ),
+    fault(
+        "tools-dropped-in-conversations",
+        "A chat in a conversation gets to the model without its tools.",
+        change_requests(_is_in_conversation, drop_tools),
+        caught_by="conversation.continuity",
+        breaks=("C1", "R1"),
     ),
     fault(
         "streams-of-conversations-come-whole",

@@ -100,6 +100,16 @@ def _spell_out_tokens(body: bytes) -> bytes:
     return json.dumps({**fields, "input": [str(token) for token in first]}).encode()
 
 
+def _pack_in_64_bits(body: Any) -> None:
+    for item in body["data"]:
+        vector = unpack_vector(item["embedding"])
+        item["embedding"] = base64.b64encode(struct.pack(f"<{len(vector)}d", *vector)).decode()
+
+
+def _keep_first_lines(body: bytes) -> bytes:
+    return re.sub(rb"\\n[^\"]*", b"", body)
+
+
 def _has_tokens_unversioned(request: Request) -> bool:
     return _has_tokens(request) and "/v1/" not in request.path
 
@@ -564,6 +574,20 @@ FAULTS = (
             error_response(422, "user: Extra inputs are not permitted"),
         ),
         caught_by="embeddings.batch",
+        breaks=("E1",),
+    ),
+    fault(
+        "token-ids-in-64-bits",
+        "Vectors of token ids come in base64 as numbers of 64 bits.",
+        change_json(lambda request: _has_tokens(request) and _asks_for_base64(request), _pack_in_64_bits),
+        caught_by="embeddings.token_ids",
+        breaks=("E4",),
+    ),
+    fault(
+        "embeddings-of-first-lines",
+        "Of each text the first line alone is embedded.",
+        change_requests(EMBEDDINGS, _keep_first_lines),
+        caught_by="embeddings.client_batch",
         breaks=("E1",),
     ),
     fault(

@@ -175,6 +175,10 @@ def _with_linked_keys_of_partner(document: TenantFile) -> TenantFile:
     return {**document, "keys": keys}
 
 
+def _let_other_tenant_in(wanted: Predicate) -> MiddlewareFactory:
+    return use_key_where(lambda request, secrets: wanted(request) and _is_of_other_tenant(request, secrets), "FULL")
+
+
 FAULTS = (
     fault(
         "conversation-uploads-of-upload-keys-without-the-right",
@@ -409,6 +413,19 @@ FAULTS = (
         use_key_where(_is_of_other_tenant, "FULL"),
         caught_by="key.required",
         breaks=("A3",),
+    ),
+    *(
+        fault(
+            f"keys-of-other-tenants-{name}",
+            f"A key of another tenant {description}, which another service does.",
+            _let_other_tenant_in(wanted),
+            caught_by="key.required",
+            breaks=("A3",),
+        )
+        for name, description, wanted in (
+            ("list-models", "gets the list of models", MODELS),
+            ("transcribe", "may have audio transcribed", TRANSCRIPTIONS),
+        )
     ),
     fault(
         "keys-of-other-tenants-write-datasets",

@@ -52,6 +52,14 @@ def _keep_first_tool(body: bytes) -> bytes:
     return json.dumps({**fields, "tools": fields["tools"][:1]}).encode()
 
 
+def _empty_results(body: bytes) -> bytes:
+    fields = json.loads(body)
+    for message in fields["messages"]:
+        if message["role"] == "tool":
+            message["content"] = "{}"
+    return json.dumps(fields).encode()
+
+
 def _functions(body: Any) -> list[Any]:
     calls = body["choices"][0]["message"].get("tool_calls") or ()
     return [call["function"] for call in calls]
@@ -299,6 +307,13 @@ FAULTS = (
         change_requests(lambda request: CHAT(request) and bool(request.fields.get("tools")), _keep_first_tool),
         caught_by="chat.tools",
         breaks=("R1",),
+    ),
+    fault(
+        "results-dropped-in-streams",
+        "Of a streamed chat the model gets the results of tools without what is in them.",
+        change_requests(lambda request: is_stream(request) and has_role("tool")(request), _empty_results),
+        caught_by="chat.streamed_tools",
+        breaks=("R1", "C8"),
     ),
     fault(
         "unversioned-arguments-of-calls-are-objects",

@@ -24,6 +24,7 @@ from gt_sandbox.middleware import (
     combine,
     drop_header,
     error_response,
+    has_role,
     per_call,
     replace_json,
     with_request_header,
@@ -51,6 +52,25 @@ def _move_conversation_id(place: Placement) -> MiddlewareFactory:
 def set_status(wanted: Predicate, status: int) -> MiddlewareFactory:
     """Another 2xx for every 2xx of a route."""
     return change_successes(wanted, lambda response: replace(response, status=status))
+
+
+def _wait_for_results(_: Secrets) -> MiddlewareFactory:
+    """A chat behind a stored tool call is refused where it has no result of a tool."""
+    waiting: set[str] = set()
+
+    async def take(call: Call) -> None:
+        conversation = call.request.header(CONVERSATION_HEADER)
+        if not CHAT(call.request) or not conversation:
+            await call.forward()
+        elif conversation in waiting and not has_role("tool")(call.request):
+            await call.respond(error_response(400, "A message with 'tool_calls' must be followed by results."))
+        else:
+            response = await call.response()
+            if b'"tool_calls"' in response.body:
+                waiting.add(conversation)
+            await call.respond(response)
+
+    return per_call(take)
 
 
 def _lock_turns(_: Secrets) -> MiddlewareFactory:
@@ -293,6 +313,12 @@ VARIANTS = (
         "Chats and uploads do not return the conversation's header.",
         drop_header(CONVERSATION_HEADER, lambda request: CHAT(request) or CONVERSATION_FILES(request)),
         permitted_by="GT API reference: the header carries on what the caller sends",
+    ),
+    variant(
+        "conversations-wait-for-results",
+        "Behind a tool call that has no result yet, a conversation takes nothing else, as some models' servers do.",
+        with_secrets(_wait_for_results),
+        permitted_by="OpenAI API reference: tool calls are followed by their results",
     ),
     variant(
         "conversations-200",
