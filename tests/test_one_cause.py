@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 from starlette.types import Scope
@@ -709,7 +710,22 @@ def name_data_otherwise(event: bytes) -> bytes:
     return event.replace(b"data: ", b"text: ")
 
 
+def unpublish(name: str) -> MiddlewareFactory:
+    """A name that is neither listed nor known, to whoever may use it."""
+
+    def leave_out(body: Any) -> object:
+        return {**body, "data": [one for one in body["data"] if one["id"] != name]}
+
+    unknown = error_response(404, "The model does not exist, or this key may not use it.")
+    asked = json.dumps(name).encode()
+    return combine(
+        replace_json(MODELS, leave_out),
+        refuse(lambda one: asked in one.body or b"\r\n" + name.encode() + b"\r\n" in one.body, unknown),
+    )
+
+
 ALIKE = {
+    "a name that is gone": (unpublish("field-analyst"), "Find what refuses these with the same message"),
     "rights are decided by the path": (decide_by_path(403), "check the key's scopes on every route"),
     "keys are decided by the path": (decide_by_path(401, 403), "Put authentication before every route"),
     "whose a conversation is": (

@@ -60,6 +60,18 @@ def of_all_but_the_model(request: Request) -> Hashable:
     return request.path, request.header("authorization"), asked if request.fields else request.body
 
 
+def of_the_last_message(request: Request) -> Hashable:
+    """The same last message of a chat, streamed or not; the same body of all others."""
+    return request.path.rpartition("/")[2], json.dumps(request.messages[-1:]) if request.messages else request.body
+
+
+def test_a_cache_that_looks_at_the_last_message_alone_is_one_finding() -> None:
+    """The names that its answers have are those of other requests, too."""
+    lines = found(judged(cache(of_the_last_message), every=True))
+    assert len(lines) == 1, lines
+    assert "It has to look at the whole request as well: answers are those to other messages." in lines[0]
+
+
 @pytest.mark.parametrize(
     ("key", "words"),
     [

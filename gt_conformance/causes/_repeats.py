@@ -8,13 +8,15 @@ hole of its own.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gt_conformance.causes._mixing import Mixing, answer_id, route_of
-from gt_conformance.checks import CACHE_BY_KEY, CACHED, OWN, CheckResult, Violation, finding_of
+from gt_conformance.checks import ANSWER_EACH, CACHE_BY_KEY, CACHED, OWN, CheckResult, Violation, finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request
 
+_Originals = Mapping[tuple[str, bytes], Exchange]
+"""Who got an answer first, by its route and its body."""
 _CHAT, _LIST, _EMBEDDINGS = "/chat/completions", "/models", "/embeddings"
 
 
@@ -27,6 +29,11 @@ class Repeats:
     remedy: str
     is_of_everything: bool = False
     """Whether nearly all answers are such: then nothing of the tenant shows, and each try costs requests in vain."""
+    others: frozenset[str] = frozenset()
+    """The findings that show something else as well."""
+    originals: _Originals = field(default_factory=dict)
+    """Who got each answer first."""
+    exchanges: Mapping[str, Exchange] = field(default_factory=dict)
 
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what a cache alone let through under the finding of the cache."""
@@ -42,9 +49,15 @@ class Repeats:
         return blocker.because in self.findings or (self.is_of_everything and not blocker.because)
 
     def _amend(self, violation: Violation) -> Violation:
-        if violation.finding not in self.findings:
+        if violation.finding not in self.findings and not self._is_repeated(violation):
             return violation
         return replace(violation, finding=self.finding, remedy=self.remedy)
+
+    def _is_repeated(self, violation: Violation) -> bool:
+        """Whether it was judged only after this was found, and is shown by such an answer."""
+        exchange = self.exchanges.get(violation.exchange or "")
+        is_new = violation.finding not in self.others
+        return is_new and exchange is not None and _original(exchange, self.originals) is not None
 
 
 def find_repeats(
@@ -187,9 +200,23 @@ def _of_chats(
     if not any(one.request.refused for found in certain.values() for one in found):
         return None
     own = mixing.finding_of_route(_CHAT) if mixing is not None else None
+    finding, remedy = finding_of("", CACHED, shared=True), CACHE_BY_KEY
+    given = [
+        (one.request, first.request)
+        for found in certain.values()
+        for one in found
+        if (first := _original(one, of_chats[0])) is not None
+    ]
+    if not any(one.key != first.key for one, first in given):
+        remedy = ANSWER_EACH
+    elif any(one.fields != first.fields for one, first in given):
+        remedy = f"{CACHE_BY_KEY} {_OF_CHATS_AS_WELL}"
     if own is not None:
-        return Repeats(frozenset(certain), own.finding, own.remedy or "")
-    return Repeats(frozenset(certain), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+        finding, remedy = own.finding, own.remedy or ""
+    others = proofs.keys() - certain.keys()
+    return Repeats(
+        frozenset(certain), finding, remedy, others=frozenset(others), originals=of_all[0], exchanges=exchanges
+    )
 
 
 def _of_vectors(
@@ -240,6 +267,7 @@ def _is_in_base64(exchange: Exchange) -> bool:
 
 _BASE64 = re.compile(rb'"embedding"\s*:\s*"')
 _AS_WELL = "It has to look at the whole request as well: embeddings are those of other texts."
+_OF_CHATS_AS_WELL = "It has to look at the whole request as well: answers are those to other messages."
 _WHOLE_REQUEST = (
     "Have the tenant, and every cache before it, compare the whole request before it gives an answer again, its "
     "`model`, `input` and `encoding_format`: embeddings are those of other requests of the same key."
@@ -249,9 +277,6 @@ _WHOLE_REQUEST = (
 def _number_of_texts(exchange: Exchange) -> int:
     texts = exchange.request.fields.get("input")
     return len(texts) if isinstance(texts, list) and not all(isinstance(one, int) for one in texts) else 1
-
-
-_Originals = Mapping[tuple[str, bytes], Exchange]
 
 
 def _earlier(seen: Iterable[Exchange]) -> tuple[_Originals, Sequence[Exchange]]:

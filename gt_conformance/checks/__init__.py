@@ -99,7 +99,7 @@ from gt_conformance.checks._wording import (
     says_wrong_key,
     without_ids,
 )
-from gt_conformance.checks.answers import OWN, is_mixed
+from gt_conformance.checks.answers import ANSWER_EACH, OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
 from gt_conformance.checks.embeddings import BASE64_IGNORED
@@ -111,6 +111,7 @@ __all__ = [
     "ADD_INFERENCE_KEY",
     "ADD_UPLOAD_KEY",
     "ANSWER_DIFFERENTLY",
+    "ANSWER_EACH",
     "ANY_LIVE_KEY",
     "ATTESTATION",
     "BASE64_IGNORED",

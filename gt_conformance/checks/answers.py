@@ -44,6 +44,7 @@ _NEW = "each answer is made for its request"
 
 
 OWN = "answers.own"
+ANSWER_EACH = "Have the tenant, and every cache before it, answer each chat by itself, whoever asked before."
 """What it finds explains whatever else is wrong in the answers of the same route: they are not that request's own."""
 
 
@@ -62,7 +63,7 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
 @check(
     OWN,
     claim="Each answer is to its own request, never to another key's or an earlier one.",
-    remedy="Have the tenant, and every cache before it, answer each chat by itself, whoever asked before.",
+    remedy=ANSWER_EACH,
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
     clauses=("A9", "C1", "C3", "E1", "M1", "S2", "S5"),
     acts=Actor.TENANT,

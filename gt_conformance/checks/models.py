@@ -107,6 +107,7 @@ async def require_published(probe: Probe, exchange: Exchange, modality: Modality
         f"{join_some(listed)} ({describe(response)})",
         remedy,
         cause=f"name {alias}",
+        exchange=exchange,
     )
     raise StopCheck
 
