@@ -23,14 +23,15 @@ CHANGED = {
     "a-proof-is-missing": "rests on the exchange x0099; it does not hold that exchange.",
 }
 """What verifying says of those that can be read."""
+NO_JSON = "this is not JSON: the file may be cut short. Name a results.json, or its folder; if it is one, run again."
 DAMAGED = {
-    "cut-short": (SOUND[:-20], "this is not JSON: the file may be cut short. Run again."),
-    "empty": (b"", "this is not JSON: the file may be cut short. Run again."),
-    "not-utf-8": (b'{"a": "\xff\xfe\xff"}', "this is not JSON: the file may be cut short. Run again."),
-    "very-deep": (b"[" * 100_000, "this is not JSON: the file may be cut short. Run again."),
-    "gzip-cut-short": (gzip.compress(SOUND)[:-20], "this is not JSON: the file may be cut short. Run again."),
-    "gzip-of-nothing": (b"\x1f\x8b", "this is not JSON: the file may be cut short. Run again."),
-    "gzip-broken": (gzip.compress(SOUND)[:40] + b"\0" * 40, "this is not JSON: the file may be cut short. Run again."),
+    "cut-short": (SOUND[:-20], NO_JSON),
+    "empty": (b"", NO_JSON),
+    "not-utf-8": (b'{"a": "\xff\xfe\xff"}', NO_JSON),
+    "very-deep": (b"[" * 100_000, NO_JSON),
+    "gzip-cut-short": (gzip.compress(SOUND)[:-20], NO_JSON),
+    "gzip-of-nothing": (b"\x1f\x8b", NO_JSON),
+    "gzip-broken": (gzip.compress(SOUND)[:40] + b"\0" * 40, NO_JSON),
     "a-list": (b"[]", "there is no schema_version, and this version reads 1."),
     "newer": (changed(lambda value: value.update(schema_version=2)), "schema_version is 2, and this version reads 1."),
     "another-file": (b'{"log": []}', "there is no schema_version, and this version reads 1."),

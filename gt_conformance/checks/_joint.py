@@ -27,6 +27,7 @@ from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, O
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.models import LIST_OWN, NOT_ALLOWED, NOT_LISTED, OTHERS_LISTED, unpublished_in
 from gt_conformance.checks.names import NAMES_OPEN, NOT_ALLOWED_UNVERSIONED
+from gt_conformance.checks.rotation import DROP_DEAD
 from gt_conformance.checks.scopes import OPENED_WITHOUT_A_NAME
 from gt_conformance.vocabulary import Route
 
@@ -66,18 +67,15 @@ def _finding_of(cause: str) -> str:
     return cause if "~" in cause else finding_of("", cause, shared=True)
 
 
-_DROP = "Have the tenant drop revoked keys and retired secrets at once, from every cache as well."
-
-
 def _of_dead_keys() -> Iterator[Joint]:
     for at in Address:
         yield Joint(
             (hole(at, "with a revoked key"), hole(at, "with a retired secret")),
             hole(at, "with a key that is dead"),
-            _DROP,
+            DROP_DEAD,
         )
     for dead in ("with a revoked key", "with a retired secret"):  # what is live at one address is so at the other
-        yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), _DROP)
+        yield Joint(tuple(hole(at, dead) for at in Address), hole(Address.VERSIONED, dead), DROP_DEAD)
 
 
 def _of_rights() -> Iterator[Joint]:

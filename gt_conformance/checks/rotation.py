@@ -39,13 +39,17 @@ _NONE_REVOKED = (
     "no revoked key is known",
     "Revoke a spare key and add it to the tenant file with revoked: true.",
 )
+DROP_DEAD = (
+    "Have the tenant drop revoked keys and retired secrets at once, from every cache as well. If the console shows the "
+    "key as live, it was not revoked: correct the tenant file."
+)
 _CONVERSATIONS = "Have the tenant close the conversations of a revoked key with it."
 
 
 @check(
     "key.revocation",
     claim="A revoked key and a retired secret are dead on every route, and the others go on working.",
-    remedy="Have the tenant drop revoked keys and retired secrets at once, from every cache as well.",
+    remedy=DROP_DEAD,
     source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
     clauses=("K19", "K22", "K23", "A2", "A9"),
     acts=Actor.TENANT,

@@ -19,7 +19,7 @@ def run_until_go(words: Sequence[str], every: str, *, wait: Callable[[float], No
 
     Each run is a process of its own, as if it were typed again. The exit code is that of the last one.
     """
-    pause_s = read_time(every)
+    pause_s = read_time(every, "'--every'")
     line = [sys.executable, "-m", "gt_conformance", *_without(words)]
     number = 0
     while True:

@@ -8,11 +8,11 @@ import click
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def read_time(text: str) -> float:
-    """The seconds. Raises click.BadParameter."""
+def read_time(text: str, option: str | None = None) -> float:
+    """The seconds. Raises click.BadParameter, which names the option where it is no callback of one."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(ms|s|m|h)", text.strip(), re.ASCII)
     if found is None:
-        raise click.BadParameter(f"{text!r} is not a time: write 200ms or 1.5s.")
+        raise click.BadParameter(f"{text!r} is not a time: write 200ms or 1.5s.", param_hint=option)
     return float(found[1]) * _UNITS[found[2]]
 
 

@@ -121,6 +121,9 @@ def parsed(content: bytes, where: Location) -> Record:
     return concluded(found)
 
 
+_NO_JSON = "Name a results.json, or its folder; if it is one, run again."
+
+
 def _checked(content: bytes, where: Location) -> Record:
     """The value of a file, which holds to the schema of a record."""
     at = partial(_locate, content, where)
@@ -128,7 +131,7 @@ def _checked(content: bytes, where: Location) -> Record:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
         place = Location(where.file, error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else at()
-        raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint="Run again.") from None
+        raise InputError.of("this is not JSON: the file may be cut short.", where=place, hint=_NO_JSON) from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION:
         stated = (
@@ -156,7 +159,7 @@ def _unpacked(content: bytes, where: Location) -> bytes:
     except files.TooLarge as error:
         raise InputError.of(f"the results cannot be read: unpacked, {error.strerror}.", where=where) from None
     except (ValueError, EOFError, OSError, zlib.error):
-        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint="Run again.") from None
+        raise InputError.of("this is not JSON: the file may be cut short.", where=where, hint=_NO_JSON) from None
 
 
 def _locate(content: bytes, where: Location, *path: str | int) -> Location:

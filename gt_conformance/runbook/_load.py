@@ -51,9 +51,10 @@ def read_directory(directory: Path) -> tuple[tuple[Runbook, ...], list[Problem]]
     Raises InputError for a directory without runbooks.
     """
     if not directory.is_dir():
-        raise InputError.of(
-            f"There is no folder of runbooks at {directory}.", hint="Name one that exists with --runbooks DIR."
-        )
+        hint = "Name one that exists with --runbooks DIR."
+        if directory.is_file():
+            hint = f"It is a file. If it is a tenant file: gt-conformance plan --tenant {directory} checks it."
+        raise InputError.of(f"There is no folder of runbooks at {directory}.", hint=hint)
     found = {*directory.glob("*.yaml"), *directory.glob("*.yml")}
     paths = sorted(path for path in found if not path.name.startswith("."))  # as editors and macOS leave beside a file
     if not paths:
