@@ -511,6 +511,9 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
         if is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
+    due = {one.violation.finding: one for one in failures if one.exchange.request.is_due}
+    if not answers and len(due) == 1:
+        answers = {one.place: one for one in due.values()}
     return {(words, place): _explained(one) for place, one in answers.items()}
 
 

@@ -29,6 +29,7 @@ from gt_sandbox.middleware import (
     is_live,
     is_stream,
     is_whole_chat,
+    refuse,
     respond_with,
     use_key,
     with_secrets,
@@ -276,6 +277,13 @@ FAULTS = (
         with_secrets(_accept_in_conversations),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
+    ),
+    fault(
+        "raw-models-fail-in-streams",
+        "A streamed chat with a raw model fails, whichever key asks for it: names are looked at later.",
+        refuse(_of_raw_models(is_stream), error_response(500, "The model's server cannot stream.")),
+        caught_by="chat.raw_model",
+        breaks=("M6", "C8"),
     ),
     fault(
         "raw-models-open-conversations",
