@@ -35,6 +35,8 @@ KEY_REFUSED = frozenset({401, 403})
 """What a dead key is refused with: no page says which of the two."""
 _OBJECTS = frozenset({406, 411, 412, 413, 415, 417, 422, 426, 428, 431, 451})
 """What objects to a request, and is no host's where the API is not."""
+KEY_UNKNOWN = frozenset({400, 404})
+"""What a tenant may say of a key that it does not know, as some gateways do; or else of an address."""
 _FAILS = 500
 _BEGINNING = 2_000
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
@@ -240,6 +242,12 @@ def fails_in_json(answers: Sequence[Response | None]) -> bool:
     return all(one is not None and _fails_itself(one) and extract_reason(one) != "" for one in answers)
 
 
+def may_be_of_the_key(answers: Sequence[Response | None]) -> bool:
+    """Whether an application says in JSON of the model list what may be of this key alone: another key shows it."""
+    known = answers[0] if answers else None
+    return known is not None and known.status in KEY_UNKNOWN and is_api_answer(known)
+
+
 def _fails_itself(response: Response) -> bool:
     """Whether it is a 5xx of the tenant, and not of a proxy that does not reach it."""
     return response.status >= _FAILS and response.status not in NOT_REACHED
@@ -319,7 +327,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
         return _WRITE_HTTPS if _wants_tls(response) else explain_html_page(response)
-    if response.status in KEY_REFUSED:
+    # Where other keys work, the list is there: a tenant may say of a key that it does not know that nothing is.
+    if response.status in KEY_REFUSED or (probe.parameters.minimal and response.status in KEY_UNKNOWN):
         wrong = f"Check the secret of the key {name}: the tenant does not take it."
         swapped = probe.credential.retired_secret is not None
         what = (
