@@ -343,6 +343,15 @@ def test_a_dead_key_is_named_whatever_it_is_refused_with(tmp_path: Path, refusin
     assert f"Check the secret of the key {dead.rpartition('_')[2].lower()}: the tenant does not take it." in lines[0]
 
 
+def test_an_upload_keys_secret_in_anothers_place_may_be_refused_the_list(tmp_path: Path) -> None:
+    """A tenant may list nothing to upload keys: the key in whose place one is does not work, and is not dead either."""
+    with EmbeddedTenant(middleware=select_variants(("model-list-closed-to-upload-keys",)).middleware) as running:
+        slip = placed(RAG, FULL, UPLOAD, APP, PARTNER, CHAT)
+        lines = told(judged(running, tenant_in(tmp_path, running, slip), *RUNBOOKS))
+    assert len(lines) == 1, lines
+    assert "seem to be in each other's places" in lines[0]
+
+
 README_KEYS = {"rag", "upload", "app", "gone", "full"}
 
 
