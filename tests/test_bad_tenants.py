@@ -83,7 +83,7 @@ BAD: dict[str, Bad] = {
     "path-of-something-else": Bad(
         "HTTP 404",
         "Check the path in base_url",
-        most=10,
+        most=20,
         written=lambda document: document.update(base_url=document["base_url"] + "/more"),
     ),
     "proxy-502": Bad(

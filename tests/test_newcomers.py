@@ -17,6 +17,7 @@ from gt_conformance.results import cases, exit_code
 from gt_conformance.runner import Rehearsal
 from gt_conformance.tenant import Tenant, TenantKind, from_environment, from_file, from_mapping
 from gt_sandbox import EmbeddedTenant
+from gt_sandbox.variants import select_variants
 from tests.direct import judge
 from tests.scripted import BOOKS as RUNBOOKS
 
@@ -336,6 +337,25 @@ def test_secrets_in_each_others_places_accuse_nobody(
     assert len(lines) == 1, lines
     assert "seem to be in each other's places" in lines[0]
     assert "-> Check the secrets of the keys " in lines[0]
+
+
+@pytest.mark.parametrize("refusing", ["dead-keys-get-400", "dead-keys-get-404"])
+@pytest.mark.parametrize("dead", [UPLOAD, APP], ids=["a later key", "the first key"])
+def test_a_dead_key_is_named_whatever_it_is_refused_with(tmp_path: Path, refusing: str, dead: str) -> None:
+    """Where other keys work the API is there: nobody is to switch it on, and the others are judged."""
+    with EmbeddedTenant(middleware=select_variants((refusing,)).middleware) as running:
+        lines = told(judged(running, tenant_in(tmp_path, running, secret(dead, UNKNOWN)), "dify"))
+    assert len(lines) == 1, lines
+    assert f"Check the secret of the key {dead.rpartition('_')[2].lower()}: the tenant does not take it." in lines[0]
+
+
+def test_an_upload_keys_secret_in_anothers_place_may_be_refused_the_list(tmp_path: Path) -> None:
+    """A tenant may list nothing to upload keys: the key in whose place one is does not work, and is not dead either."""
+    with EmbeddedTenant(middleware=select_variants(("model-list-closed-to-upload-keys",)).middleware) as running:
+        slip = placed(RAG, FULL, UPLOAD, APP, PARTNER, CHAT)
+        lines = told(judged(running, tenant_in(tmp_path, running, slip), *RUNBOOKS))
+    assert len(lines) == 1, lines
+    assert "seem to be in each other's places" in lines[0]
 
 
 README_KEYS = {"rag", "upload", "app", "gone", "full"}

@@ -19,7 +19,7 @@ from gt_conformance.causes._alike import (
     listed_in,
     model_of,
 )
-from gt_conformance.checks import CheckResult, Violation, lets_in, place_asked, rights_of, says_wrong_key
+from gt_conformance.checks import KNOWN_ROUTE, CheckResult, Violation, lets_in, place_asked, rights_of, says_wrong_key
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import OTHER_TENANT, Credential
@@ -29,6 +29,7 @@ _OF_RIGHTS = tuple(one for one in OF_RIGHTS if not one.startswith("conversation"
 """But for conversations: whichever key opened one, no other may read it."""
 _CONVERSATIONS = "/conversations"
 _VERSIONED = "/v1/"
+_LIST = KNOWN_ROUTE.removeprefix("/v1")
 
 _Asked = tuple[bool, str, str]
 """Whether by the versioned address, the route, and the name or the dataset that is asked for there."""
@@ -43,15 +44,18 @@ class _Shown:
     names: frozenset[str] | None
     is_dead: bool
     """Whether it is let in nowhere, and not because of what it asks for."""
-    is_closed: bool = False
-    """Whether it is let in nowhere, as is declared of it: it may be dead, or may not do what it was asked for."""
+    is_closed: bool
+    """Whether it is let in nowhere, and may be dead, or may not do what it was asked for."""
+    is_unlisted: bool
+    """Whether it is refused the list of models: of those that work, only upload keys may be."""
 
     def fits(self, declared: Credential | None) -> bool:
         """Whether that is what is declared of a key, as far as both are known; None is declared of a dead one."""
         if declared is None or self.is_dead:
             return declared is None and (self.is_dead or self.is_closed)
         return (
-            (self.names is None or declared.models is None or self.names == declared.models)
+            not (self.is_closed and self.is_unlisted and declared.purpose is not Purpose.UPLOAD)
+            and (self.names is None or declared.models is None or self.names == declared.models)
             and all(_may(declared, asked) is not False for asked in self.let_in)
             and all(_may(declared, asked) is not True for asked in self.kept_out)
         )
@@ -167,7 +171,7 @@ def _match(
     for least, among in ((1, {key: one for key, one in declared.items() if key in {*shown, *unsent}}), (2, declared)):
         moved = {key: other for key, other in _place(shown, among).items() if key != other}
         strange = moved.keys() - own
-        if sum(not shown[key].is_dead for key in strange) >= least and len(strange) > len(moved) / 2:
+        if sum(not shown[key].is_closed for key in strange) >= least and len(strange) > len(moved) / 2:
             return moved
     return {}
 
@@ -199,6 +203,7 @@ def _shown_by(
     names: dict[str, frozenset[str]] = {}
     taken: dict[str, bool] = {}
     refused: set[str] = set()
+    unlisted: set[str] = set()
     for one in exchanges:
         key, asked = one.request.key or "", _asked(one)
         if key not in declared or one.response is None or not is_presented(one.request):
@@ -207,8 +212,11 @@ def _shown_by(
         refused |= {key} if one.response.status == HTTPStatus.UNAUTHORIZED or says_wrong_key(one.response) else set()
         if (listed := listed_in(one)) is not None:
             names.setdefault(key, listed)
+        elif one.request.path.endswith(_LIST) and one.response.status in KEPT_OUT:
+            unlisted.add(key)
         if asked is not None and (lets_in(one.response) or one.response.status in KEPT_OUT):
             found[asked][key] = found[asked].get(key, False) or lets_in(one.response)
+    closed = {key for key, was in taken.items() if not was and (declared[key] is None or key in not_taken)}
     # Else the route is closed to everybody. Keys open conversations each with a name of its own.
     opened = {(one[0], one[1]) for one, by in found.items() if one[1] == _CONVERSATIONS and any(by.values())}
     tells = {asked: by for asked, by in found.items() if any(by.values()) or asked[:2] in opened}
@@ -217,8 +225,9 @@ def _shown_by(
             frozenset(asked for asked, by in tells.items() if by.get(key) is True),
             frozenset(asked for asked, by in tells.items() if by.get(key) is False),
             names.get(key),
-            not taken[key] and (key in refused if declared[key] is None else key in not_taken),
-            not taken[key] and declared[key] is None,
+            key in closed and key in refused,
+            key in closed,
+            key in unlisted,
         )
         for key in declared
         if key in taken

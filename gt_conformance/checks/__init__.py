@@ -55,6 +55,7 @@ from gt_conformance.checks._preflight import (
     PREFLIGHT,
     fails_in_json,
     is_answered_by_the_api,
+    may_be_of_the_key,
     only_listing_fails,
 )
 from gt_conformance.checks._probe import Probe, Runner
@@ -213,6 +214,7 @@ __all__ = [
     "ledger",
     "lets_in",
     "load_extensions",
+    "may_be_of_the_key",
     "name_large",
     "names_fact",
     "narrowest_key",

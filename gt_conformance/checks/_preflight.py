@@ -28,6 +28,7 @@ from gt_conformance.checks._wording import (
     says_no_key,
 )
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response
+from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route
 
 KNOWN_ROUTE = "/v1/models"
@@ -35,6 +36,8 @@ KEY_REFUSED = frozenset({401, 403})
 """What a dead key is refused with: no page says which of the two."""
 _OBJECTS = frozenset({406, 411, 412, 413, 415, 417, 422, 426, 428, 431, 451})
 """What objects to a request, and is no host's where the API is not."""
+KEY_UNKNOWN = frozenset({400, 404})
+"""What a tenant may say of a key that it does not know, as some gateways do; or else of an address."""
 _FAILS = 500
 _BEGINNING = 2_000
 NO_SUCH_ROUTE = "/v1/gt-conformance-no-such-route"
@@ -110,18 +113,20 @@ _ROUTE_VERSIONED = (
 
 
 async def _send_steadily(probe: Probe, request: Request) -> Exchange:
-    """Send it, and more often where it fails inside the tenant: what fails now and then says nothing of a key."""
-    exchange, sent = await probe.send(request), 1
-    while sent < _tries(probe, exchange):
-        exchange, sent = await probe.send(request, again=sent), sent + 1
+    """Send it, and more often where it fails inside the tenant: what fails now and then says nothing of a key.
+
+    Some or most instances may lack the list, too, which the first key shows.
+    """
+    exchange = await probe.send(request)
+    if request.path.endswith(KNOWN_ROUTE) and _is_not_found(exchange):
+        tries = _STEADY_TRIES if probe.parameters.minimal else _MOST_TRIES
+        others = await together(probe.send(request, again=again) for again in range(1, tries))
+        return next((one for one in others if not _is_not_found(one)), exchange)
+    for again in range(1, _STEADY_TRIES):
+        if not _is_failure(exchange):
+            break
+        exchange = await probe.send(request, again=again)
     return exchange
-
-
-def _tries(probe: Probe, exchange: Exchange) -> int:
-    """How often to send what comes to that: some or most instances may lack the list, which the first key shows."""
-    if exchange.request.path.endswith(KNOWN_ROUTE) and _is_not_found(exchange):
-        return _STEADY_TRIES if probe.parameters.minimal else _MOST_TRIES
-    return _STEADY_TRIES if _is_failure(exchange) else 1
 
 
 _STEADY_TRIES, _MOST_TRIES = 3, 8
@@ -245,6 +250,12 @@ def fails_in_json(answers: Sequence[Response | None]) -> bool:
     return all(one is not None and _fails_itself(one) and extract_reason(one) != "" for one in answers)
 
 
+def may_be_of_the_key(answers: Sequence[Response | None]) -> bool:
+    """Whether an application says in JSON of the model list what may be of this key alone: another key shows it."""
+    known = answers[0] if answers else None
+    return known is not None and known.status in KEY_UNKNOWN and is_api_answer(known)
+
+
 def _fails_itself(response: Response) -> bool:
     """Whether it is a 5xx of the tenant, and not of a proxy that does not reach it."""
     return response.status >= _FAILS and response.status not in NOT_REACHED
@@ -324,7 +335,8 @@ def _remedy_refused(probe: Probe, response: Response) -> str:
     name = probe.credential.name
     if response.looks_like_html and not 300 <= response.status < 400:
         return _WRITE_HTTPS if _wants_tls(response) else explain_html_page(response)
-    if response.status in KEY_REFUSED:
+    # Where other keys work, the list is there: a tenant may say of a key that it does not know that nothing is.
+    if response.status in KEY_REFUSED or (probe.parameters.minimal and response.status in KEY_UNKNOWN):
         wrong = f"Check the secret of the key {name}: the tenant does not take it."
         swapped = probe.credential.retired_secret is not None
         what = (

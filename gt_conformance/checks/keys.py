@@ -321,7 +321,6 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
                 _REFUSE_FIRST if exchange.request.key is None else _LOOK_AT_SECRET,
                 cause=_REFUSE_FIRST,
                 because=name_large(response),
-                remedy_of_all=_REFUSE_FIRST,
                 exchange=exchange.ref,
             )
         )

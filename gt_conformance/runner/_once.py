@@ -38,6 +38,10 @@ class Once:
             raise entry.error
         return entry.value  # type: ignore[no-any-return]  # the type is that of the name's own ``make``
 
+    def forget(self, name: Hashable) -> None:
+        """Have it made anew for who asks next."""
+        self._entries.pop(name, None)
+
 
 class _Entry:
     """What has a name. Few are waited for, so that only these have an event."""

@@ -18,6 +18,7 @@ from gt_conformance.checks import (
     first_key,
     is_answered_by_the_api,
     is_redirect,
+    may_be_of_the_key,
     only_listing_fails,
     says_no_key,
 )
@@ -134,7 +135,10 @@ class Preflight:
         """Whether it is the first key's own record that the tenant fails at, or everybody's: another key shows it."""
         blocker = self._failing.get(first)
         others = [key.name for key in self._tenant.live_credentials if key.name != first]
-        if blocker is None or self._unreachable is not None or (others and await self.attempt(others[0]) is None):
+        if blocker is None or self._unreachable is not None:
+            return
+        if others and await self.attempt(others[0]) is None:
+            self._once.forget(first)  # it is this key's trouble, and is described as that
             return
         if not self._working:
             self._unreachable = self._refusal = blocker
@@ -194,11 +198,13 @@ class Preflight:
         if not answers:
             # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
             pass
-        elif not self._working and not self._failing and fails_in_json(answers):
+        elif not self._working and not self._failing and (fails_in_json(answers) or may_be_of_the_key(answers)):
             self._failing[key] = blocker
         elif not self._working and not is_answered_by_the_api(answers):
             self._unreachable = self._unreachable or blocker
-        elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]):
+        elif any(item is not None and item.status in KEY_REFUSED for item in answers[:1]) or (
+            self._working and may_be_of_the_key(answers)
+        ):
             self._refused[key] = blocker
             self._not_taken[blocker.finding] = exchanges[0]
         elif only_listing_fails(answers):
