@@ -1,5 +1,6 @@
 """Variants of conversations: where their ids are placed, what opening one returns."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -66,11 +67,14 @@ def _wait_for_results(_: Secrets) -> MiddlewareFactory:
             await call.respond(error_response(400, "A message with 'tool_calls' must be followed by results."))
         else:
             response = await call.response()
-            if b'"tool_calls"' in response.body:
+            if _HAS_CALLS.search(response.body):
                 waiting.add(conversation)
             await call.respond(response)
 
     return per_call(take)
+
+
+_HAS_CALLS = re.compile(rb'"tool_calls":\s*\[\s*\{')
 
 
 def _lock_turns(_: Secrets) -> MiddlewareFactory:
