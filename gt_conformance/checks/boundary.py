@@ -184,10 +184,10 @@ async def _are_conversations_open(probe: Probe) -> bool:
 
 
 async def _comes_of_a_cache(probe: Probe, route: Route, key: Credential, asked: Request) -> bool:
-    """Whether the key is refused what no other key was answered, also after it was let in."""
+    """Whether the key is refused there what no other key was answered, also after it was let in."""
     if route not in _ALIKE or asked in _forms_of(probe, route, key):
         return False
-    own = requests.valid(probe.tenant, route, key.name, probe.run_id)
+    own = replace(requests.valid(probe.tenant, route, key.name, probe.run_id), url=asked.url)
     if not _is_refused((await probe.send(own)).response):
         return False
     return _is_refused((await probe.send(own, again=1)).response)
