@@ -11,7 +11,7 @@ import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
 from gt_conformance.checks._completion import read_stream
-from gt_conformance.checks.chat_tools import join_turn
+from gt_conformance.checks._tool_turns import join_turn
 from gt_conformance.exchange import IN_MEMBERS, MISLABELLED, Request, Response
 from gt_conformance.runner._reading import ByteBudget, Decoder, Reading, TooLarge
 from gt_conformance.vocabulary import Outcome

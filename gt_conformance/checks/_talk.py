@@ -37,8 +37,8 @@ from gt_conformance.checks._surfaces import (
     Address,
     at_address,
 )
+from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES
-from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, joined_text, shortened
 from gt_conformance.tenant import Credential

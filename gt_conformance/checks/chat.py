@@ -36,9 +36,9 @@ from gt_conformance.checks._completion import (
 )
 from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._probe import Probe, response_if_any
+from gt_conformance.checks._tools import CALL_MESSAGES, EMPTY_CALL_MESSAGES, TOOL
 from gt_conformance.checks._wording import describe
 from gt_conformance.checks._words import ACCENTED, LETTERS, is_cut_off, word_of
-from gt_conformance.checks.chat_tools import CALL_MESSAGES, EMPTY_CALL_MESSAGES, TOOL
 from gt_conformance.checks.models import require_published
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together

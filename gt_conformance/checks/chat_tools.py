@@ -3,11 +3,10 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from gt_conformance import schema
 from gt_conformance.checks._capability import (
     TRIES,
     Ability,
@@ -37,7 +36,6 @@ from gt_conformance.checks._completion import (
     bodies_in,
     chat_request,
     choices_in,
-    delta_in,
     error_inside,
     expect_completion,
     plain_chat,
@@ -49,77 +47,14 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._notes import StopCheck
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._surfaces import Address, at_address
-from gt_conformance.checks._wording import describe_error
+from gt_conformance.checks._tool_turns import Turn, join_turn
+from gt_conformance.checks._tools import CITY, DEGREES, QUESTION, REQUIRED, SEVERAL_TOOLS, TOOL, TOOL_NAME
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Request, Response, parse_json, shortened
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Route, Severity
 
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the current weather of a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string", "description": "The city's name."}},
-            "required": ["city"],
-        },
-    },
-}
-
-_OTHER_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "convert_currency",
-        "description": "Convert an amount of money from one currency into another.",
-        "parameters": {
-            "type": "object",
-            "properties": {name: {"type": "string"} for name in ("amount", "from", "to")},
-            "required": ["amount", "from", "to"],
-        },
-    },
-}
-"""What no question asks for: clients offer several tools."""
-_SEVERAL = (_OTHER_TOOL, TOOL)
-"""The tool that is to be called is the last of them."""
-_TOOL_NAME = TOOL["function"]["name"]
-_REQUIRED = TOOL["function"]["parameters"]["required"]
-_CITY = "Łódź"
-"""Two of its letters are beyond Latin-1, one is within: models write it so, or as Lodz."""
-QUESTION = f"What is the weather in {_CITY} now, and which station reports it? Use the tool."
-_DEGREES = 4
-
-
-def _called_before(question: str, *cities: str, first: int = 1, text: str | None = None) -> list[dict[str, Any]]:
-    """A question, calls of the tool for these cities at once, and a result each; ``text`` is beside the calls.
-
-    Clients send back the ids that the tenant gave, so made-up ones are of a shape that all servers take: Mistral's take
-    nine letters and digits, and nothing else.
-    """
-    ids = {f"callgtc{number:02}": city for number, city in enumerate(cities, first)}
-    functions = {one: {"name": "get_weather", "arguments": f'{{"city":"{city}"}}'} for one, city in ids.items()}
-    calls = [{"id": one, "type": "function", "function": function} for one, function in functions.items()]
-    result = f'{{"temperature_c": {_DEGREES}, "sky": "clear"}}'
-    return [
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": text, "tool_calls": calls},
-        *({"role": "tool", "tool_call_id": one, "content": result} for one in ids),
-    ]
-
-
-CALL_MESSAGES = _called_before(QUESTION, _CITY, "Bergen")
-"""Two calls at once, as models make them, each with its result."""
-EMPTY_CALL_MESSAGES = _called_before(QUESTION, _CITY, first=3, text="")
-"""A call beside an empty text, as the Vercel AI SDK sends it back; others send none."""
-EARLIER_CALLS = [
-    *_called_before("How is the sky in Lima, and in Quito?", "Lima", "Quito"),
-    {"role": "assistant", "content": "The sky is clear there."},
-]
-"""The same as a turn that is over, about something else than what is asked next."""
-
-
-_NAMED = {"type": "function", "function": {"name": _TOOL_NAME}}
+_NAMED = {"type": "function", "function": {"name": TOOL_NAME}}
 _CALL_TRIES = 5
 """So often a way of asking never calls, and the other each time, before that is no chance: some models write half of
 their calls as text."""
@@ -153,7 +88,7 @@ async def tools(probe: Probe) -> None:
     or not, are the model's unless the same model calls them in a stream: then the tenant drops them on the way. So are
     calls that the model writes wrong: arguments that do not parse, or a tool that was not offered.
     """
-    named = _whole_request(probe, _NAMED, _SEVERAL)
+    named = _whole_request(probe, _NAMED, SEVERAL_TOOLS)
     elsewhere = at_address(named, probe.tenant, Address.UNVERSIONED)
     await probe.send_all([_whole_request(probe, "auto"), elsewhere])  # neither waits for the other
     exchange = await ask_again(probe, _whole_request(probe, "auto"))
@@ -170,7 +105,7 @@ async def tools(probe: Probe) -> None:
         probe.advise("tool_choice that names the function is not accepted", forced)
     else:
         ordered = _read_whole(probe, forced, "a chat with a named tool_choice completes")
-        ordered = await _sound(probe, ordered, _whole_again(probe, _NAMED, _SEVERAL), _streamed_instead(probe))
+        ordered = await _sound(probe, ordered, _whole_again(probe, _NAMED, SEVERAL_TOOLS), _streamed_instead(probe))
         text = "tool_choice that names the function gives no tool call"
         probe.should(ordered.calls or not called.calls, text, forced)
     probe.stop_if_failed()
@@ -201,7 +136,7 @@ async def _read_unversioned(probe: Probe, exchange: Exchange, called: "Called") 
         one = await ask_again(probe, exchange.request, first=number * TRIES)
         return _tried(probe, lambda trial: _read_whole(trial, one))
 
-    at_versioned = _whole_again(probe, _NAMED, _SEVERAL) if called.is_sound else _streamed_instead(probe)
+    at_versioned = _whole_again(probe, _NAMED, SEVERAL_TOOLS) if called.is_sound else _streamed_instead(probe)
     return await _sound(probe, ordered, again, at_versioned)
 
 
@@ -222,9 +157,9 @@ async def _expect_each_tool(probe: Probe, named: Exchange) -> None:
         called = await _whole_again(probe, _NAMED, tools)(number)
         return called is not None and called.is_sound
 
-    if any([await is_called(_SEVERAL, number) for number in range(1, _CALL_TRIES)]):
+    if any([await is_called(SEVERAL_TOOLS, number) for number in range(1, _CALL_TRIES)]):
         return
-    if all([await is_called(_SEVERAL[::-1], number) for number in range(_CALL_TRIES)]):
+    if all([await is_called(SEVERAL_TOOLS[::-1], number) for number in range(_CALL_TRIES)]):
         probe.fail(
             "each of several tools reaches the model",
             f"the last of two cannot be called in {_CALL_TRIES} chats; as the first, it is in each of {_CALL_TRIES}",
@@ -319,9 +254,9 @@ class Called:
     @property
     def lack(self) -> tuple[str, str] | None:
         """That a call which has no flaw lacks what the tool requires."""
-        asked_for = [call for call in self.calls if call["function"]["name"] == _TOOL_NAME]
+        asked_for = [call for call in self.calls if call["function"]["name"] == TOOL_NAME]
         for arguments in (call["function"]["arguments"] for call in asked_for if self.flaw is None):
-            if missing := [one for one in _REQUIRED if one not in parse_json(arguments)]:
+            if missing := [one for one in REQUIRED if one not in parse_json(arguments)]:
                 return f"a tool call's arguments hold {', '.join(missing)}, which the tool requires", repr(arguments)
         return None
 
@@ -329,9 +264,9 @@ class Called:
     def spoilt(self) -> tuple[str, str] | None:
         """That letters of the city came as others, where a call has no flaw."""
         for arguments in (call["function"]["arguments"] for call in self.calls if self.flaw is None):
-            city = parse_json(arguments).get(_REQUIRED[0])
+            city = parse_json(arguments).get(REQUIRED[0])
             if isinstance(city, str) and _SPOILT_CITY.search(city):
-                return f"a tool call's arguments hold {_CITY} as it was asked for", shortened(repr(arguments), 100)
+                return f"a tool call's arguments hold {CITY} as it was asked for", shortened(repr(arguments), 100)
         return None
 
     @property
@@ -452,7 +387,7 @@ def _says_result(probe: Probe, response: Response) -> bool:
     return names_fact(said, _station(probe)) or _SAYS_DEGREES.search(said) is not None
 
 
-_SAYS_DEGREES = re.compile(rf"\b(?:{_DEGREES}|four)\b", re.IGNORECASE)
+_SAYS_DEGREES = re.compile(rf"\b(?:{DEGREES}|four)\b", re.IGNORECASE)
 
 
 def _station(probe: Probe) -> str:
@@ -461,7 +396,7 @@ def _station(probe: Probe) -> str:
 
 def _with_results(probe: Probe, called: Called) -> list[dict[str, Any]]:
     """The messages that follow a turn with calls: each with a result."""
-    result = json.dumps({"temperature_c": _DEGREES, "station": _station(probe)})
+    result = json.dumps({"temperature_c": DEGREES, "station": _station(probe)})
     return [
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": called.content, "tool_calls": list(called.calls)},
@@ -496,38 +431,6 @@ def _streamed_shapes(context: Context) -> Iterator[Parameters]:
         if profile.tools and profile.stream != "never":
             shape = replace(shape_of(profile), stream=True, stream_usage=profile.stream_usage == "always")
             yield shape if shape.token_limit_value is not None else replace(shape, token_limit="none")  # noqa: S106
-
-
-@dataclass
-class JoinedCall:
-    """One call, joined as OpenAI's SDKs join it: by index, id and name from the first piece, arguments added up."""
-
-    index: int
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-    pieces: int = 0
-
-    def answer(self) -> dict[str, Any]:
-        """As it is sent back."""
-        function = {"name": self.name, "arguments": self.arguments}
-        return {"id": self.id, "type": "function", "function": function}
-
-
-@dataclass
-class Turn:
-    """What the assistant said in a stream: its text and its calls, and what no client can join."""
-
-    text: str = ""
-    calls: dict[int, JoinedCall] = field(default_factory=dict)
-    broken: dict[str, str] = field(default_factory=dict)
-    """What was expected of the pieces, and what came."""
-    deviations: list[str] = field(default_factory=list)
-
-    @property
-    def has_calls(self) -> bool:
-        """Whether there is anything of a call in it, sound or not."""
-        return bool(self.calls or self.broken)
 
 
 @check(
@@ -635,30 +538,6 @@ def _read_turn(probe: Probe, exchange: Exchange) -> Turn:
     return turn
 
 
-def join_turn(stream: Stream) -> Turn:
-    """A streamed message up to [DONE], put together as SDKs do: text joined, pieces of calls joined by their index."""
-    turn, finished = Turn(), False
-    for choice in (one for chunk in stream.chunks[: stream.done_at] for one in choices_in(chunk)):
-        delta = delta_in(choice)
-        said = delta.get("content") or delta.get("refusal")
-        turn.text += said if isinstance(said, str) else ""
-        if delta.get("function_call"):
-            turn.broken["calls come in tool_calls"] = "function_call, which clients that send tools do not read"
-        pieces = delta.get("tool_calls") or []
-        if isinstance(pieces, list):
-            for piece in pieces:
-                _join(turn, piece)
-        else:
-            turn.broken["tool_calls is a list"] = shortened(repr(pieces), 100)
-        if pieces and finished:
-            turn.deviations.append("a tool call follows the finish_reason of its choice")
-        finished = finished or bool(choice.get("finish_reason"))
-    if sorted(turn.calls) != list(range(len(turn.calls))):
-        found = shortened(", ".join(map(str, turn.calls)), 60)
-        turn.deviations.append(f"tool calls should be numbered 0, 1, 2 and so on: {found}")
-    return turn
-
-
 def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
     response = whole_stream(probe, exchange, _WHOLE)
     if response.media_type == "application/json":
@@ -675,33 +554,6 @@ def _sound_stream(probe: Probe, exchange: Exchange) -> Stream:
         probe.fail(_WHOLE, "it ends with neither a finish_reason nor [DONE]", exchange)
     probe.stop_if_failed()
     return stream
-
-
-def _join(turn: Turn, piece: Any) -> None:
-    """Add a piece to its call, as SDKs do."""
-    errors = schema.load("wire/chat-completion-chunk").errors(piece, at="#/$defs/tool_call")
-    if errors:
-        turn.broken.setdefault("pieces of tool calls that clients can join", describe_error(errors[0]))
-        return
-    function = piece.get("function") or {}
-    given_id, name, arguments = piece.get("id") or "", function.get("name") or "", function.get("arguments") or ""
-    call = turn.calls.get(piece["index"])
-    if call is None:
-        call = turn.calls[piece["index"]] = JoinedCall(piece["index"], given_id, name)
-        for what, value in (("id", given_id), ("name", name)):
-            if not value:
-                turn.broken.setdefault(f"the first piece of each call has its {what}", f"none at index {call.index}")
-    else:
-        if given_id and given_id != call.id:
-            turn.broken.setdefault("each call has one id and an index of its own", f"{call.id}, then {given_id}")
-        elif given_id:
-            turn.deviations.append("the id of a tool call should be in its first piece alone")
-        if name:
-            # Most SDKs add texts to each other, so that a name which is given twice is another tool's.
-            expected = "the name of a call is whole in its first piece and in no other"
-            turn.broken.setdefault(expected, f"{call.name!r}, then {name!r}")
-    call.arguments += arguments
-    call.pieces += 1
 
 
 def _note_deviations(probe: Probe, exchange: Exchange, turn: Turn, stream: Stream) -> None:

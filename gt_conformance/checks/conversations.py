@@ -69,6 +69,8 @@ from gt_conformance.checks._talk import (
     in_stored_letters,
     said_by_model,
 )
+from gt_conformance.checks._tools import QUESTION as TOOL_QUESTION
+from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._wording import (
     HEADER_LOST,
     KEEP_HEADER,
@@ -77,8 +79,6 @@ from gt_conformance.checks._wording import (
     is_header_lost,
 )
 from gt_conformance.checks._words import spoilt_in
-from gt_conformance.checks.chat_tools import QUESTION as TOOL_QUESTION
-from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.together import both, together

@@ -305,7 +305,7 @@ def _expect_base64(probe: Probe, exchange: Exchange) -> None:
     "GT API reference, Create embeddings; "
     "OpenAI API reference, Create embeddings; "
     "measured: LangChain's default",
-    clauses=("R1", "E1"),
+    clauses=("R1", "E1", "E4"),
     acts=Actor.TENANT,
     severity=Severity.HIGH,
     rests_on=("embeddings.batch",),

@@ -34,8 +34,8 @@ from gt_conformance.checks._resources import (
     upload_path,
 )
 from gt_conformance.checks._surfaces import WITHOUT_SCOPE, Address, Tried, at_address, expect_shut, hole, surface_of
+from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
-from gt_conformance.checks.chat_tools import TOOL
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential, Tenant

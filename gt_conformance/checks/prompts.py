@@ -23,7 +23,7 @@ from gt_conformance.checks._completion import plain_chat
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import open_conversation
 from gt_conformance.checks._surfaces import Address, at_address
-from gt_conformance.checks.chat_tools import TOOL
+from gt_conformance.checks._tools import TOOL
 from gt_conformance.exchange import Exchange, Request
 from gt_conformance.tenant import Credential, Marker, Tenant
 from gt_conformance.together import together

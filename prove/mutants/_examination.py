@@ -53,6 +53,8 @@ TESTS = {
     "checks/inheritance.py": ("checks_conversations",),
     "checks/isolation.py": ("checks_conversations",),
     "checks/_talk.py": ("checks_conversations",),
+    "checks/_tool_turns.py": ("checks_tools", "checks_turn"),
+    "checks/_tools.py": ("checks_chat", "checks_tools"),
     "checks/embeddings.py": ("checks_embeddings",),
     "checks/embeddings_many.py": ("checks_embeddings",),
     "checks/files.py": ("checks_uploads",),
