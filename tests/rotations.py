@@ -706,7 +706,7 @@ REFUSED = (
         "twins",
         LEFT_A_TRACE,
         4,
-        ("the key 'chat' and the key 'twin' are the same secret", "tenant.yaml:"),
+        ("the key 'chat' and the key 'twin' have the same secret", "tenant.yaml:"),
         prepare=edited(lambda document: document["keys"].update(twin={"secret_file": SECRET_FILE})),
     ),
     Case(

@@ -77,7 +77,7 @@ def test_the_secrets_of_a_live_and_a_revoked_key_in_each_others_place_are_the_op
     record = judge_with({"GONE": live, live: "GONE"})
     (finding,) = record["findings"]
     assert (finding["outcome"], finding["acts"]) == ("blocked", "setup")
-    assert finding["remedy"].startswith("Check the secrets of the keys ")
+    assert finding["remedy"].startswith("Check these secrets in the tenant file")
     assert {live.lower(), "gone"} <= set(re.findall("[a-z]+", finding["remedy"]))
     assert record["decision"] == "NOT DECIDED"
 

@@ -336,7 +336,7 @@ def test_secrets_in_each_others_places_accuse_nobody(
     lines = told(judged(running, tenant_in(tmp_path, running, slip), *runbooks))
     assert len(lines) == 1, lines
     assert "seem to be in each other's places" in lines[0]
-    assert "-> Check the secrets of the keys " in lines[0]
+    assert "-> Check these secrets in the tenant file" in lines[0]
 
 
 @pytest.mark.parametrize("refusing", ["dead-keys-get-400", "dead-keys-get-404"])
@@ -380,7 +380,7 @@ def test_the_six_secrets_of_the_readme_in_each_others_places_are_one_finding(
 
     lines = told(judged(running, tenant_in(tmp_path, running, slip), "dify"))
     assert len(lines) == 1, lines
-    assert "-> Check the secrets of the keys " in lines[0]
+    assert "-> Check these secrets in the tenant file" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ REFUSED: dict[str, tuple[Slip, tuple[str, ...]]] = {
     ),
     "two keys of one secret": (
         change("keys", "chat", "secret_env", to=RAG),
-        ("the key 'chat' and the key 'rag' are the same secret",),
+        ("the key 'chat' and the key 'rag' have the same secret",),
     ),
     "a secret in the file": (change("keys", "chat", "secret_env", to=UNKNOWN), ("keys.chat.secret_env",)),
     "a mistyped scope": (change("keys", "chat", "scopes", to=["inference:chats"]), ("inference:chat",)),

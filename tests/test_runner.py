@@ -672,7 +672,7 @@ def test_a_run_that_is_stopped_has_a_result_for_every_check(interrupted: tuple[R
         (Outcome.BLOCKED, "the run was interrupted before this was judged")
     }
     assert {(result.remedy, result.blockers[0].acts) for result in rest} == {
-        ("Run again, and let the run end by itself.", Actor.HERE)
+        ("Run again, and let the run finish.", Actor.HERE)
     }
     assert sender.closed
     assert runner.suite_errors == ()

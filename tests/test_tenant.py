@@ -113,7 +113,7 @@ def test_a_key_of_another_tenant_is_a_secret_of_its_own() -> None:
     tenant = load(SMALLEST + "other_tenant_key_env: GT_KEY_APP\n")
     assert tenant.secrets()[OTHER_TENANT] == Secret(OTHER)
     assert OTHER_TENANT not in tenant.credentials
-    with pytest.raises(InputError, match=r"the key of another tenant and the key 'chat' are the same secret"):
+    with pytest.raises(InputError, match=r"the key of another tenant and the key 'chat' have the same secret"):
         load(SMALLEST + "other_tenant_key_env: GT_KEY_CHAT\n")
     unset = load(SMALLEST + "other_tenant_key_env: GT_NOWHERE\n")
     assert "GT_NOWHERE, which is not set" in unset.blockers[OTHER_TENANT].reason

@@ -59,6 +59,7 @@ def find_joining(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
         found = met & joint.findings - joined.keys()
         if joint.joins(found):
             joined |= dict.fromkeys(found - {joint.finding}, joint)
+    joined = {one: joined.get(joint.finding, joint) for one, joint in joined.items()}
     return Joining(joined) if joined else None
 
 

@@ -165,7 +165,7 @@ class Outage:
 
     def reason_of(self, blocker: Blocker) -> str:
         """The finding because of which it is blocked; empty where it is one of its own."""
-        exchange, is_own = self.exchanges.get(blocker.exchange), blocker.because in {"", blocker.finding}
+        exchange, is_own = self.exchanges.get(blocker.exchange), blocker.because in {"", _own_finding(blocker)}
         if not is_own or exchange is None or not has_ended(exchange):
             return self.renamed.get(blocker.because, blocker.because)
         words = words_of(exchange)
@@ -184,7 +184,7 @@ class Outage:
         if found == blocker.finding:  # what several routes are refused with may be no matter of this one
             found = next((cause.finding for (same, _), cause in self.causes.items() if same == words), found)
         found = self.renamed.get(found, found)
-        return blocker.because if found in {"", blocker.finding} else found
+        return found if found not in {"", blocker.finding} else self.renamed.get(blocker.because, blocker.because)
 
     def _cause_of(self, violation: Violation) -> Cause | None:
         exchange = self.exchanges.get(violation.exchange or "")
@@ -389,6 +389,11 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
     return found
 
 
+def _own_finding(blocker: Blocker) -> str:
+    """The finding that it is for itself, whatever it is blocked because of."""
+    return replace(blocker, because="").finding
+
+
 def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[str, str]:
     """What is missing for checks each of which met the failure: it may not be missing at all."""
     met: dict[str, set[str]] = defaultdict(set)
@@ -396,8 +401,8 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
         for item in result.blockers:
             if not item.because:
                 met[item.finding].add(outage.reason_of(item) or outage.find(result))
-            elif item.because == item.finding and (reason := outage.reason_of(item)) != item.finding:
-                met[item.finding].add(reason)
+            elif item.because == _own_finding(item):
+                met[item.finding].add(outage.reason_of(item))
     return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
 
 

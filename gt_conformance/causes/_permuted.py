@@ -133,10 +133,12 @@ def find_permuted(
         return None
     owns = ", ".join(f"{called[key]} does what is declared of {called[other]}" for key, other in sorted(places.items()))
     *others, last = (called[key] for key in sorted(places))
+    lives_on = any(declared[key] is None and not shown[key].is_closed for key in places)
+    if_right = _IF_ALIVE if lives_on else _IF_RIGHT
     blocker = Blocker(
         f"the secrets of these keys seem to be in each other's places: {owns}",
-        f"Check the secrets of the keys {', '.join(others)} and {last}, and put each in its place. If each is right, "
-        "have the tenant give each of them its own rights.",
+        f"Check these secrets in the tenant file, and put each in its place: {', '.join(others)} and {last}. "
+        + if_right,
         cause="secrets permuted",
     )
     found = Permuted(places, blocker, exchanges)
@@ -144,6 +146,10 @@ def find_permuted(
     explained |= {item.finding for result in results for item in result.blockers if found.is_of_them(item, result)}
     explained |= {finding for finding, one in not_taken.items() if one.request.key in places}
     return replace(found, explained=frozenset(explained)) if explained else None
+
+
+_IF_RIGHT = "If each is right, have the tenant give each key its own rights."
+_IF_ALIVE = "If each is right, the tenant still accepts a revoked key or a retired secret: have it drop these at once."
 
 
 def _was_rotated(key: Credential) -> bool:

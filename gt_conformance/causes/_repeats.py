@@ -74,8 +74,10 @@ def find_repeats(
     found = [kind for kind in kinds if kind is not None]
     if not found:
         return None
-    alike = (kind.findings for kind in found if kind.finding == found[0].finding)
-    return replace(found[0], findings=frozenset().union(*alike))
+    alike = [kind for kind in found if kind.finding == found[0].finding]
+    remedies = dict.fromkeys(kind.remedy for kind in alike)
+    remedy = " ".join(one for one in remedies if not any(one != other and one in other for other in remedies))
+    return replace(found[0], findings=frozenset().union(*(kind.findings for kind in alike)), remedy=remedy)
 
 
 def _of_everything(
@@ -215,7 +217,7 @@ def _of_chats(
         finding, remedy = own.finding, own.remedy or ""
     others = proofs.keys() - certain.keys()
     return Repeats(
-        frozenset(certain), finding, remedy, others=frozenset(others), originals=of_all[0], exchanges=exchanges
+        frozenset(certain), finding, remedy, others=frozenset(others), originals=of_chats[0], exchanges=exchanges
     )
 
 

@@ -185,14 +185,23 @@ def is_answered(response: Response | None) -> bool:
 
 def has_calls(response: Response) -> bool:
     """Whether the model calls a tool, whole or streamed."""
-    choices = (choice for body in bodies_in(response) for choice in choices_in(body))
-    return any(tool_calls_in(delta_in(choice) or choice.get("message") or {}) for choice in choices)
+    choices = [choice for body in bodies_in(response) for choice in choices_in(body)]
+    said = (delta_in(choice) or choice.get("message") for choice in choices)
+    return any(isinstance(one, dict) and tool_calls_in(one) for one in said)
 
 
-async def never_does(probe: Probe, request: Request, other: Request, does: Callable[[Response], bool]) -> bool:
+async def never_does(
+    probe: Probe,
+    request: Request,
+    other: Request,
+    does: Callable[[Response], bool],
+    *,
+    anew: Callable[[int], Awaitable[Request | None]] | None = None,
+) -> bool:
     """Whether the model never does in answer to one request what it does each time in answer to the other.
 
-    They are asked by turns, so that a model which does it nowhere is asked twice.
+    They are asked by turns, so that a model which does it nowhere is asked twice. Where earlier tries would be a
+    part of what is asked, ``anew`` gives the request of each later try; None where it cannot be made: then it is open.
     """
 
     async def done(asked: Request, number: int) -> bool:
@@ -200,7 +209,8 @@ async def never_does(probe: Probe, request: Request, other: Request, does: Calla
         return response is not None and does(response)
 
     for number in range(TRIES):
-        if await done(request, number) or not await done(other, number):
+        asked = await anew(number) if anew is not None and number else request
+        if asked is None or await done(asked, number) or not await done(other, number):
             return False
     return True
 

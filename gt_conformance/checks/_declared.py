@@ -398,8 +398,8 @@ async def is_of_another_dataset(probe: Probe, key: Credential) -> bool:
     return False
 
 
-def is_linked_to_names(probe: Probe, key: Credential) -> bool:
-    """Whether a key that opens a conversation is linked to none that is allowed any name; then that is recorded."""
+def blame_missing_link(probe: Probe, key: Credential) -> bool:
+    """Record that a key that opens a conversation is linked to none that is allowed any name; whether it is so."""
     linked = [probe.tenant.credentials[name] for name in key.inherits if name in probe.tenant.credentials]
     if (
         key.purpose is not Purpose.CONVERSATION

@@ -107,13 +107,8 @@ LETTERS_LOST = Joint(
     "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
 )
 
-_OF_KEYS = (
-    "with a key",
-    "with a key of another tenant",
-    "with a revoked key",
-    "with a retired secret",
-    "with a key that is dead",
-)
+_OF_KEYS = ("with a key", "with a key of another tenant")
+"""What a dead key opens beside that is let in nowhere else: it is a finding of its own."""
 
 
 def _of_nobody(at: Address, state: str) -> Joint:

@@ -115,13 +115,16 @@ _ROUTE_VERSIONED = (
 async def _send_steadily(probe: Probe, request: Request) -> Exchange:
     """Send it, and more often where it fails inside the tenant: what fails now and then says nothing of a key.
 
-    Some or most instances may lack the list, too, which the first key shows.
+    A 404 of the list is asked again as well, since only some instances may lack it: most often for the first key.
     """
     exchange = await probe.send(request)
     if request.path.endswith(KNOWN_ROUTE) and _is_not_found(exchange):
         tries = _STEADY_TRIES if probe.parameters.minimal else _MOST_TRIES
         others = await together(probe.send(request, again=again) for again in range(1, tries))
-        return next((one for one in others if not _is_not_found(one)), exchange)
+        told = [one for one in others if one.response is not None]
+        listed = [one for one in told if one.response is not None and one.response.succeeded]
+        refused = [one for one in told if one.response is not None and one.response.status in KEY_REFUSED]
+        return next(iter((*listed, *refused)), exchange)
     for again in range(1, _STEADY_TRIES):
         if not _is_failure(exchange):
             break

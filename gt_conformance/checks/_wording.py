@@ -39,7 +39,7 @@ _NAMES_THE_RIGHT = re.compile(
 
 LET_REFUSED = (
     "Have the gateway before the tenant let this machine's refused requests through, or lower "
-    "limits.refusals_per_minute and limits.max_refusals below what it takes for an attack; then run again."
+    "limits.refusals_per_minute and limits.max_refusals below the rate that it takes for an attack; then run again."
 )
 
 
@@ -63,7 +63,7 @@ def find_limit(exchange: Exchange) -> Blocker | None:
 def _find_rate(exchange: Exchange, response: Response) -> Blocker:
     """The rate that a 429 is about: that of requests, or that of requests that were refused."""
     if _SAYS_ATTEMPTS.search(_beginning(response)):
-        reason = f"a gateway limits how often it refuses: {describe(response)}"
+        reason = f"a gateway limits the number of refused requests: {describe(response)}"
         return Blocker(reason, LET_REFUSED, cause="refusals limited")
     return Blocker(
         f"the tenant answered 429 (too many requests) {schema.count_noun(len(exchange.attempts) + 1, 'time')}",
@@ -146,10 +146,11 @@ _SAYS_RATE = re.compile(r"(?i)\bper[- ](?:second|minute|hour|day)\b|\brate[- ]li
 _OF_BUDGETS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 """LiteLLM's proxy answers 400, New API 403, OpenAI 429."""
 _SAYS_ATTEMPTS = re.compile(
-    r"(?i)\b(?:failed|failures?|invalid|unsuccessful|unauthori[sz]ed|incorrect|wrong|denied|refused|rejected)\b[^.]{0,40}"
+    r"(?i)\b(?:failed|failures?|invalid|unsuccessful|unauthori[sz]ed|incorrect|wrong)\b[^.]{0,40}"
     r"\b(?:attempts?|requests?|log-?ins?|sign-?ins?|keys?|credentials?|authentications?)\b"
+    r"|\b(?:denied|refused|rejected) (?:requests|attempts)\b"
     r"|brute.?force|\block(?:ed)?[- ]?out\b|\b(?:banned|blocked) (?:for|until|temporarily)\b"
-    r"|\btemporarily (?:banned|blocked)\b"
+    r"|\btemporarily (?:banned|blocked)\b(?![^.]{0,30}\brate)"
 )
 _SAYS_BUDGET = re.compile(
     r"(?i)\binsufficient[_ ](?:user[_ ])?(?:quota|balance|credits?)\b"

@@ -463,7 +463,8 @@ async def streamed_tools(probe: Probe) -> None:
         exchange = await ask_again(probe, request)
         _expect_words(probe, exchange)
         whole = chat_request(probe, _with_results(probe, called), tools=[TOOL], tool_choice="auto")
-        if await never_does(probe, request, whole, lambda response: _says_result(probe, response)):
+        is_clean = is_answered(exchange.response) and not probe.violations and not probe.blockers
+        if is_clean and await never_does(probe, request, whole, lambda response: _says_result(probe, response)):
             probe.fail(
                 "the result of a tool reaches the model in a streamed chat, as it does in a plain one",
                 f"nothing of it in {TRIES} streams, and in each of {TRIES} plain chats of the same messages",

@@ -45,6 +45,7 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     OPENED,
+    created_conversation,
     expect_id,
     open_conversation,
     upload_file,
@@ -91,7 +92,9 @@ _NEXT_IS, _NEXT_QUESTION = "Remember this: the name of the miller is", "What is 
 _ELSEWHERE = f"{QUESTION} What is the name of the weaver that I gave you?"
 LETTERS_STORED = "conversation:letters"
 _STORE_IN_UTF_8 = "Have the tenant store conversations in full UTF-8 (utf8mb4 in MySQL)."
-_STREAM_IN_UTF_8 = "Have the tenant store and stream conversations in UTF-8, and part no letter between two pieces."
+_STREAM_IN_UTF_8 = (
+    "Have the tenant store and stream conversations in UTF-8, and do not split a character between two pieces."
+)
 _OK = "Reply with the word ok."
 
 
@@ -324,7 +327,15 @@ async def _expect_tools_passed_on(probe: Probe) -> None:
         return
     there, alone = _with_a_tool(probe, later.id), _with_a_tool(probe, None)
     exchange = await ask_again(probe, there)
-    if is_answered(exchange.response) and await never_does(probe, there, alone, has_calls):
+
+    async def anew(number: int) -> Request | None:
+        """The same in a conversation in which the model gave no answer yet, since it may do as it did before."""
+        model = there.fields["model"]
+        opening = requests.conversation(probe.tenant, probe.credential.name, probe.run_id, model=model, titled=False)
+        new = created_conversation((await probe.send(opening, again=number, control=True)).response)
+        return None if new is None else _with_a_tool(probe, new)
+
+    if is_answered(exchange.response) and await never_does(probe, there, alone, has_calls, anew=anew):
         probe.fail(
             "tools reach the model in a chat of a conversation, as they do without one, where it calls them",
             f"no tool call in {TRIES} chats of a conversation, and one in each of {TRIES} without",

@@ -98,8 +98,9 @@ _MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
     last=True,
 )
 async def required(probe: Probe) -> None:
-    """No key, an unknown one, another tenant's: refused at every surface, versioned and un-versioned, with real ids.
+    """No key: refused at every surface, versioned and un-versioned, with real ids; so is an unknown key.
 
+    Where the tenant file names a key of another tenant, that one takes the unknown key's place at most versioned ones.
     No scheme, Basic, Token, the query string, the body, a key that is not wholly right: refused at some. A real key is
     shown wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers
     that gateways trust, other spellings of a path, and cookies.

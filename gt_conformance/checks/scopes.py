@@ -14,7 +14,7 @@ from gt_conformance.checks._check import (
     check,
     narrowest_reaching,
 )
-from gt_conformance.checks._declared import is_declared_narrow, is_linked_to_names
+from gt_conformance.checks._declared import blame_missing_link, is_declared_narrow
 from gt_conformance.checks._presets import expect_presets
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._refusal import expect_refusal
@@ -258,7 +258,7 @@ async def _expect_shut_unversioned(probe: Probe, tried: Tried, how: str, ids: Id
     name = tried.exchange.request.fields.get("model")
     key = probe.tenant.credentials.get(tried.exchange.request.key or "")
     is_opened = tried.is_open and tried.surface.id == "conversation"
-    if is_opened and key is not None and is_linked_to_names(probe, key):
+    if is_opened and key is not None and blame_missing_link(probe, key):
         return
     if is_opened and isinstance(name, str):
         asking = Asking(probe.tenant, probe.run_id, tried.exchange.request.key, model=name)
@@ -323,7 +323,7 @@ async def _expect_no_conversation(probe: Probe, key: Credential, exchange: Excha
     what = f"POST /v1/conversations with a name that the key {key.name} may not use"
     response = exchange.response
     let_in = lets_in(response)
-    if let_in and is_linked_to_names(probe, key):
+    if let_in and blame_missing_link(probe, key):
         return
     if not let_in or not await fail_unsteady(probe, exchange, f"{what} is refused with a 4xx"):
         tried = Tried(surface_of("conversation"), Address.VERSIONED, exchange)

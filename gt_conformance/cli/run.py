@@ -276,7 +276,7 @@ def _launch_early(options: Mapping[str, Any]) -> "Launch | InputError | None":
 
 
 def _usage_errors() -> object:
-    """A plugin that names an option that pytest refuses, and not the usage, the program and the files of pytest."""
+    """A plugin that shortens a usage error of pytest to the option that it refuses."""
     import pytest  # noqa: PLC0415 - see above
 
     class UsageErrors:

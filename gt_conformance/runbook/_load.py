@@ -53,7 +53,7 @@ def read_directory(directory: Path) -> tuple[tuple[Runbook, ...], list[Problem]]
     if not directory.is_dir():
         hint = "Name one that exists with --runbooks DIR."
         if directory.is_file():
-            hint = f"It is a file. If it is a tenant file: gt-conformance plan --tenant {directory} checks it."
+            hint = f"It is a file. To check a tenant file: gt-conformance plan --tenant {directory}"
         raise InputError.of(f"There is no folder of runbooks at {directory}.", hint=hint)
     found = {*directory.glob("*.yaml"), *directory.glob("*.yml")}
     paths = sorted(path for path in found if not path.name.startswith("."))  # as editors and macOS leave beside a file

@@ -25,7 +25,8 @@ class Once:
                 entry.error = error
             except BaseException:
                 # Cancelled: most that wait are being cancelled as well; one that is not makes it itself.
-                del self._entries[name]
+                if self._entries.get(name) is entry:
+                    del self._entries[name]
                 entry.abandoned = True
                 entry.end()
                 raise

@@ -28,6 +28,9 @@ from gt_conformance.planning import Plan
 from gt_conformance.runner._once import Once
 from gt_conformance.vocabulary import Actor
 
+_OTHERS = 2
+"""So many other keys show whether the first one alone fails."""
+
 
 class Preflight:
     """The preflights of a run's keys, each when it is first asked for, and what they come to.
@@ -134,12 +137,14 @@ class Preflight:
     async def _tell_failing(self, first: str) -> None:
         """Whether it is the first key's own record that the tenant fails at, or everybody's: another key shows it."""
         blocker = self._failing.get(first)
-        others = [key.name for key in self._tenant.live_credentials if key.name != first]
         if blocker is None or self._unreachable is not None:
             return
-        if others and await self.attempt(others[0]) is None:
-            self._once.forget(first)  # it is this key's trouble, and is described as that
-            return
+        others = [key.name for key in self._tenant.live_credentials if key.name != first]
+        for other in others[:_OTHERS]:
+            if await self.attempt(other) is None:
+                if self._failing.pop(first, None) is not None:
+                    self._once.forget(first)  # it is this key's trouble, and is described as that
+                return
         if not self._working:
             self._unreachable = self._refusal = blocker
 
@@ -169,7 +174,8 @@ class Preflight:
     async def _run(self, key: str) -> Blocker | None:
         if unset := self._unset.get(key):
             return unset
-        probe = self._probe(CheckCall(PREFLIGHT.id, key, MINIMAL if self._working else Parameters()))
+        is_first = not self._working and not self._failing
+        probe = self._probe(CheckCall(PREFLIGHT.id, key, Parameters() if is_first else MINIMAL))
         try:
             await PREFLIGHT.run(probe)
         except Blocked as blocked:
@@ -198,7 +204,7 @@ class Preflight:
         if not answers:
             # Nothing was sent: a limit of the run or this machine forbade it, which says nothing of the tenant.
             pass
-        elif not self._working and not self._failing and (fails_in_json(answers) or may_be_of_the_key(answers)):
+        elif not self._working and (may_be_of_the_key(answers) or (not self._failing and fails_in_json(answers))):
             self._failing[key] = blocker
         elif not self._working and not is_answered_by_the_api(answers):
             self._unreachable = self._unreachable or blocker

@@ -54,7 +54,7 @@ _CLOSING = -1
 """The number of a request that is sent once more at the end of the run."""
 _CONTROLS = 4
 INTERRUPTED = Blocker(
-    "the run was interrupted before this was judged", "Run again, and let the run end by itself.", Actor.HERE
+    "the run was interrupted before this was judged", "Run again, and let the run finish.", Actor.HERE
 )
 UNJUDGED = Blocker(
     "the run ended before this was judged",

@@ -39,10 +39,10 @@ def find_shared_secrets(declared: Mapping[str, Credential], other: Secret | None
             if earlier != name:
                 problems.append(
                     Problem(
-                        f"{earlier} and {name} are the same secret.",
+                        f"{earlier} and {name} have the same secret.",
                         where=locate("keys", key.name),
                         path=f"keys.{key.name}",
-                        hint="Give each its own.",
+                        hint="Give each its own secret.",
                     )
                 )
     return problems

@@ -180,7 +180,7 @@ FAULTS = (
             lambda request: is_stream(request) and _is_unversioned(request), lambda _, response: _repeat_text(response)
         ),
         caught_by="client.turn",
-        breaks=("R1", "C8"),
+        breaks=("R1",),
     ),
     fault(
         "unversioned-streams-come-whole",

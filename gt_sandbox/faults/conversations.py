@@ -269,7 +269,7 @@ FAULTS = (
         "A chat in a conversation gets to the model without its tools.",
         change_requests(_is_in_conversation, drop_tools),
         caught_by="conversation.continuity",
-        breaks=("C1", "R1"),
+        breaks=("C1",),
     ),
     fault(
         "streams-of-conversations-come-whole",

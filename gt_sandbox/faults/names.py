@@ -283,7 +283,7 @@ FAULTS = (
         "A streamed chat with a raw model fails, whichever key asks for it: names are looked at later.",
         refuse(_of_raw_models(is_stream), error_response(500, "The model's server cannot stream.")),
         caught_by="chat.raw_model",
-        breaks=("M6", "C8"),
+        breaks=("M6",),
     ),
     fault(
         "raw-models-open-conversations",
