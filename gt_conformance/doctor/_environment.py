@@ -22,8 +22,8 @@ def from_variables(environment: Mapping[str, str]) -> tuple[Tenant, dict[str, An
     if not environment.get("GT_BASE_URL"):
         raise InputError.of(
             "GT_BASE_URL is not set.",
-            hint="Set it to the tenant's address: export GT_BASE_URL=https://<tenant-host>/api/tenant. Without export "
-            "no command sees it. Or name a file: --tenant FILE.",
+            hint="Set it to the tenant's address: export GT_BASE_URL=https://<tenant-host>/api/tenant; or name a file: "
+            "--tenant FILE. Without export, no command sees the variable.",
         )
     keys = _keys(environment)
     if not keys:
