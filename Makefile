@@ -77,7 +77,7 @@ LONG_SLOW := $(patsubst %,tests/test_%.py,pages_in_chromium fleet_engines fleet_
 FILES     := $(LONGEST) $(filter-out $(LONGEST),$(sort $(shell grep -LE '^pytestmark = pytest.mark.(slow|runs)' tests/test_*.py)))
 RUNS       = $(shell grep -l 'pytest\.mark\.runs' tests/test_*.py)
 SLOW       = $(LONG_SLOW) $(filter-out $(LONG_SLOW),$(shell grep -lE 'pytest\.mark\.(slow|runs)' tests/test_*.py))
-OWN_TESTS := -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet
+OWN_TESTS := -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --quiet
 
 # Before Python 3.14, to measure branches costs half of the time again: who adds a module, or tests, does it.
 test: $(PROJECT) $(DEV) $(if $(ALL),$(READ_BY)) ## set up, then run this project's own tests but for the slow ones (ALL=yes: all; COVERAGE=yes: whole runs too, with the coverage gate)

@@ -157,7 +157,7 @@ def test_a_folder_without_runbooks_is_an_error(write: Write) -> None:
     ]
     Path("books").write_text("base_url: https://acme.example/api/tenant\n", encoding="utf-8")
     (line,) = problems_of_loading()
-    assert line.endswith("It is a file. If it is a tenant file: gt-conformance plan --tenant books checks it.")
+    assert line.endswith("It is a file. To check a tenant file: gt-conformance plan --tenant books")
 
 
 def test_an_id_that_is_not_the_name_of_its_file_is_an_error(write: Write) -> None:
