@@ -294,17 +294,23 @@ def _replace_secret(name: str, after: int) -> Callable[[Secrets], MiddlewareFact
     return make
 
 
+_NEXT_STATUS = {401: 403, 403: 404, 404: 404, 405: 405}
+"""What the next release refuses with where this one refuses with that."""
+
+
 async def _respond_by_next(call: Call) -> None:
-    """What the next release answers: refusals of another status and form, other fields and headers, another order."""
+    """What the next release answers: refusals of keys, rights and routes in another form, other fields, another order.
+
+    What is wrong with a request is said as before: a client may need to know that.
+    """
     if is_stream(call.request):
         await call.forward()
         return
     response = await call.response()
     body = response.json
-    if not response.succeeded:
-        status = {401: 403, 403: 404}.get(response.status, response.status)
-        response = json_response(status, {"detail": "This request is refused."})
-    elif body is not None:
+    if response.status in _NEXT_STATUS:
+        response = json_response(_NEXT_STATUS[response.status], {"detail": "This request is refused."})
+    elif response.succeeded and body is not None:
         if MODELS(call.request):
             body["data"].reverse()
         response = response.with_json({**body, "api_version": "2"})
