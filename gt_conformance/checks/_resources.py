@@ -300,6 +300,12 @@ def conversation_named_by(request: Request) -> str | None:
     return dict(request.headers).get(CONVERSATION_HEADER) or named
 
 
+async def open_another(probe: Probe, model: str, number: int) -> str | None:
+    """The id of one more conversation of the same key, in which nothing was said yet; None where there is none."""
+    opening = requests.conversation(probe.tenant, probe.credential.name, probe.run_id, model=model, titled=False)
+    return created_conversation((await probe.send(opening, again=number, control=True)).response)
+
+
 def created_conversation(response: Response | None) -> str | None:
     """The id of the conversation that was opened; None where none was, or none that can be named."""
     if response is None or not response.succeeded:

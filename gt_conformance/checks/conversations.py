@@ -45,8 +45,8 @@ from gt_conformance.checks._completion import (
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     OPENED,
-    created_conversation,
     expect_id,
+    open_another,
     open_conversation,
     upload_file,
 )
@@ -330,9 +330,7 @@ async def _expect_tools_passed_on(probe: Probe) -> None:
 
     async def anew(number: int) -> Request | None:
         """The same in a conversation in which the model gave no answer yet, since it may do as it did before."""
-        model = there.fields["model"]
-        opening = requests.conversation(probe.tenant, probe.credential.name, probe.run_id, model=model, titled=False)
-        new = created_conversation((await probe.send(opening, again=number, control=True)).response)
+        new = await open_another(probe, there.fields["model"], number)
         return None if new is None else _with_a_tool(probe, new)
 
     if is_answered(exchange.response) and await never_does(probe, there, alone, has_calls, anew=anew):

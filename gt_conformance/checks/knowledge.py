@@ -23,10 +23,10 @@ from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
     OPENED,
     Created,
-    created_conversation,
     created_id,
     dataset_id_in,
     expect_id,
+    open_another,
     open_conversation,
     unrelated_keys,
     upload_beside,
@@ -119,10 +119,7 @@ async def _expect_kept_apart(probe: Probe, conversation: str) -> None:
         request = plain_chat(probe, stated.question(IN_CONVERSATION), conversation=other.id)
         if not is_answered((await probe.send(request)).response):
             # The last turn there may be a tool call without its result, behind which some models take nothing.
-            opening = requests.conversation(
-                probe.tenant, probe.credential.name, probe.run_id, model=request.fields["model"], titled=False
-            )
-            new = created_conversation((await probe.send(opening, again=1, control=True)).response)
+            new = await open_another(probe, request.fields["model"], 1)
             request = plain_chat(probe, stated.question(IN_CONVERSATION), conversation=new or other.id)
         if await is_told(probe, request, stated):  # a chat that does not look at the conversation tells anything
             await probe.require_like("conversation.continuity", conforming=True)
