@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gt_conformance.checks import CheckCall, Parameters
+from gt_conformance.checks._capability import has_calls
 from gt_conformance.checks._completion import read_stream
 from gt_conformance.checks._tool_turns import join_turn
 from gt_conformance.exchange import IN_MEMBERS, MISLABELLED, Request, Response
@@ -323,3 +324,10 @@ def test_an_impossible_usage_is_advised(counts: tuple[int, int], parameters: Par
     assert result.outcome is Outcome.CONFORMS
     texts = [item.text for item in result.advisories]
     assert any(said in text for text in texts) if said else not texts
+
+
+@pytest.mark.parametrize("message", ["x", 1, ["x"], None, {"tool_calls": "x"}, {"tool_calls": [1]}])
+def test_what_is_no_message_is_not_read_for_calls(message: object) -> None:
+    """Whatever is in the place of a message, nothing is raised: a check would be the suite's fault by it."""
+    body = json.dumps({"choices": [{"message": message}]}).encode()
+    assert has_calls(Response(200, (("content-type", "application/json"),), body)) in {True, False}
