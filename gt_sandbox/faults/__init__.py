@@ -19,12 +19,14 @@ from gt_sandbox.faults import (
     files,
     gateways,
     keys,
+    knowledge,
     media,
     names,
     prompts,
     speed,
     streams,
     tools,
+    uploads,
 )
 from gt_sandbox.faults._fault import Fault, FaultSet
 
@@ -41,7 +43,9 @@ FAULTS = collect(
         "embeddings": embeddings.FAULTS,
         "media": media.FAULTS,
         "conversations": conversations.FAULTS,
+        "uploads": uploads.FAULTS,
         "files": files.FAULTS,
+        "knowledge": knowledge.FAULTS,
         "prompts": prompts.FAULTS,
         "authentication": authentication.FAULTS,
         "keys": keys.FAULTS,
