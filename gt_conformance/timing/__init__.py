@@ -3,19 +3,20 @@
 Which exchanges count is decided here and nowhere else, and ``docs/times.md`` says it. Nothing here sends anything.
 """
 
-from gt_conformance.timing._estimate import quantile
-from gt_conformance.timing._past import NO_PAST, Past, PastRun
-from gt_conformance.timing._samples import Sample, Samples, recorded_sample, sample_of
-from gt_conformance.timing._verdict import LEAST_SAMPLES, Verdict, judge
-from gt_conformance.timing._words import (
+from gt_conformance.timing._samples import NO_PAST, Past, PastRun, Sample, Samples, recorded_sample, sample_of
+from gt_conformance.timing._verdict import (
     CAUSE_OF_WANT,
+    LEAST_SAMPLES,
     MORE_ANSWERS,
     NOT_MET,
+    Verdict,
     cause_of,
     describe_expected,
     describe_found,
     describe_need,
     describe_samples,
+    judge,
+    quantile,
 )
 
 __all__ = [

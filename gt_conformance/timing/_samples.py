@@ -1,12 +1,12 @@
-"""Which exchanges count for the tenant's speed, and the numbers that each gives.
+"""Which exchanges count for the tenant's speed, the numbers that each gives, and those of earlier runs.
 
 One counts where it is a whole 2xx answer of a route, to a live key that presented itself as it should, of a request
 that was not sent to be refused. Counted is its last try alone, from the moment when the request was sent: waiting for a
 slot, for the rate, for a pause between tries and for a connection to be opened is no part of it.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import assert_never
 
@@ -124,3 +124,46 @@ def _route_at(method: str, path: str) -> Route | None:
     versioned = path if path.startswith("/v1/") else f"/v1{path}"
     route = Route.at(versioned.replace("/v1/uploads/", "/v1/files/", 1))
     return route if route is not None and route.method == method else None
+
+
+# -- earlier runs
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """The samples of an earlier run of the same tenant, and when it was."""
+
+    day: str
+    run: str
+    samples: Samples
+
+
+def _nothing(_: bool) -> Iterator[PastRun]:  # noqa: FBT001 - as the source of any past
+    return iter(())
+
+
+@dataclass
+class Past:
+    """The earlier runs of the tenant, the newest first.
+
+    ``source`` gives them, by whether the tenant is the embedded one. ``used`` are those that were read: with them the
+    record shows by what an objective was judged.
+    """
+
+    source: Callable[[bool], Iterator[PastRun]] = _nothing
+    used: list[PastRun] = field(default_factory=list)
+    _left: Iterator[PastRun] | None = None
+
+    def run(self, number: int, *, embedded: bool) -> PastRun | None:
+        """The run so far back, from 0; None where there is none."""
+        if self._left is None:
+            self._left = self.source(embedded)
+        while len(self.used) <= number:
+            following = next(self._left, None)
+            if following is None:
+                return None
+            self.used.append(following)
+        return self.used[number]
+
+
+NO_PAST = Past()

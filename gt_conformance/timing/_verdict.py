@@ -1,4 +1,4 @@
-"""Whether an objective is met: over the run, and over earlier ones where the run alone cannot tell.
+"""Whether an objective of the tenant's speed is met: the verdict, the percentiles that it rests on, and its words.
 
 Earlier runs are added, the newest first, until the number of values beyond the limit tells for itself: were just as
 many beyond it as the objective allows, so few, or so many, would be found once in a thousand times. That presumes
@@ -6,14 +6,19 @@ nothing of how the values are distributed. Where no value is beyond the limit an
 so, no earlier runs are needed either: a slow tenant that was fixed yesterday is not held to the nights before. Where
 there are no more runs, the estimate itself decides, unless it is so near the limit that its standard error could turn
 it.
+
+The estimate is Hyndman and Fan's eighth (median-unbiased), by linear interpolation between two values: R's and NumPy's
+``median_unbiased``. How sure it is follows from its relative spread: the values are times, whose logarithms spread much
+alike, so the standard error is taken of the logarithm, from the way between the median and the percentile itself.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
+from gt_conformance.schema import count_noun
 from gt_conformance.tenant import Objective
-from gt_conformance.timing._estimate import SMALLEST, quantile, standard_error, tails
 from gt_conformance.vocabulary import Outcome
 
 LEAST_SAMPLES = 20
@@ -105,3 +110,92 @@ def _count_needed(have: int, error: float, distance: float) -> int:
     if wanted <= 0 or have * (error / wanted) ** 2 > _MOST_NEEDED:
         return _MOST_NEEDED
     return max(1, math.ceil(have * (error / wanted) ** 2) - have)
+
+
+# -- percentiles
+
+
+_NORMAL = NormalDist()
+_QUARTILES = 2 * _NORMAL.inv_cdf(0.75)
+SMALLEST = 0.05
+"""Half of what a recorded time is rounded to: a logarithm needs a number above 0."""
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The value below which that share of all lies, of at least one value in ascending order."""
+    place = min(max((len(ordered) + 1 / 3) * share + 1 / 3, 1.0), float(len(ordered)))
+    below = math.floor(place)
+    value, following = ordered[below - 1], ordered[min(below, len(ordered) - 1)]
+    return value + (place - below) * (following - value)
+
+
+def standard_error(ordered: Sequence[float], share: float) -> float:
+    """The standard error of that quantile's logarithm."""
+
+    def log(of: float) -> float:
+        return math.log(max(quantile(ordered, of), SMALLEST))
+
+    z = _NORMAL.inv_cdf(share)
+    is_middle = abs(z) < 0.1
+    spread = (log(0.75) - log(0.25)) / _QUARTILES if is_middle else abs(log(share) - log(0.5)) / abs(z)
+    return spread * math.sqrt(share * (1 - share) / len(ordered)) / _NORMAL.pdf(z)
+
+
+def tails(count: int, of: int, share: float) -> tuple[float, float]:
+    """How probable it is that at most, and at least, ``count`` of so many are beyond a limit which that share is."""
+    terms = [_binomial(k, of, share) for k in range(count + 1)]
+    at_most = min(1.0, math.fsum(terms))
+    return at_most, max(0.0, 1.0 - at_most + terms[-1])
+
+
+def _binomial(k: int, n: int, share: float) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
+
+
+# -- in words
+
+
+NOT_MET = (
+    "Make the tenant faster on this route: look at the slowest answers, at what its gateway holds back, and at the "
+    "model's server; or promise less under slo in the tenant file."
+)
+MORE_ANSWERS = "Keep the results of each run (--history), so that earlier answers count; or judge all runbooks at once."
+CAUSE_OF_WANT = "slo answers"
+"""What tells the want of answers from other blocks: it is one thing that is missing, whatever number waits for it."""
+
+
+def cause_of(objective: Objective) -> str:
+    """What tells a slow route from other causes: one finding, whichever of its numbers are not met."""
+    return f"slo:{objective.route.value}"
+
+
+def describe_expected(objective: Objective) -> str:
+    """``first_event_p95 of POST /v1/chat/completions of at most 2,000 ms (slo.chat in the tenant file)``."""
+    bound = "at most" if objective.measure.is_time else "at least"
+    name = f"{objective.measure.value}_p{objective.percentile}"
+    limit = objective.measure.describe(objective.limit)
+    return f"{name} of {objective.route.title} of {bound} {limit} ({objective.key} in the tenant file)"
+
+
+def describe_found(objective: Objective, verdict: Verdict) -> str:
+    """``2,410 ms over 57 answers``, and how many of them earlier runs gave."""
+    found = "no answer" if verdict.found is None else objective.measure.describe(verdict.found)
+    return f"{found} over {describe_samples(verdict)}"
+
+
+def describe_samples(verdict: Verdict) -> str:
+    """``57 answers of this run``, ``137 answers of this run and 2 earlier ones``."""
+    earlier = f" and {count_noun(verdict.runs, 'earlier run')}" if verdict.runs else ""
+    return f"{count_noun(verdict.samples, 'answer')} of this run{earlier}"
+
+
+def describe_need(objective: Objective, verdict: Verdict) -> str:
+    """Why an objective is not judged, and how many more answers decide it."""
+    more = count_noun(verdict.needed, "more answer")
+    least = least_samples(objective.percentile)
+    if verdict.samples < least:
+        have = describe_samples(verdict)
+        return f"{objective.key} takes {least} answers, and there are {have}: {more} are needed"
+    near = f"{objective.key}: {describe_found(objective, verdict)} is too near its limit"
+    return f"{near}, {objective.measure.describe(objective.limit)}: some {more} decide it"
