@@ -4,7 +4,7 @@ Offline, and by the code that a run uses: ``results`` computes outcomes, totals,
 ``session`` runs the checks again on the recorded answers.
 """
 
-from gt_conformance.verification._difference import Difference
+from gt_conformance.verification._derived import Difference
 from gt_conformance.verification._verify import Verification, read, read_unverified, verify
 
 __all__ = ["Difference", "Verification", "read", "read_unverified", "verify"]

@@ -2,13 +2,36 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gt_conformance import results
+from gt_conformance.exchange import inert, shortened
 from gt_conformance.results import Record
 from gt_conformance.results.record_types import CheckRecord, FindingRecord, ObjectiveRecord, TimesRecord
-from gt_conformance.verification._difference import Difference
 from gt_conformance.vocabulary import ATTESTATION, Outcome
+
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``place`` is a case, a finding, an exchange or a key of the record; ``recorded`` is what the record says of it.
+
+    ``follows`` is what it should say, or why it cannot be so.
+    """
+
+    place: str
+    recorded: str
+    follows: str
+
+    def __str__(self) -> str:
+        """A line: the record may hold anything, so it is shortened and made inert."""
+        place, recorded, follows = (
+            str(inert(shortened(" ".join(text.split()), _LONGEST)))
+            for text in (self.place, self.recorded, self.follows)
+        )
+        return f"{place}: the record says {recorded}; {follows}."
 
 
 def compare_derived(record: Record, again: Record) -> Iterator[Difference]:

@@ -21,7 +21,7 @@ from gt_conformance.runbook import Runbook
 from gt_conformance.runner import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind, from_declared
-from gt_conformance.verification._difference import Difference
+from gt_conformance.verification._derived import Difference
 from gt_conformance.vocabulary import Outcome, Route, Verdict
 
 _DURATION = re.compile(r"\b\d+(?:\.\d+)? m?s\b")
