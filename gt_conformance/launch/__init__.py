@@ -4,12 +4,9 @@ Nothing here knows pytest, which takes as long to load as all of this: ``gt-conf
 before it loads it.
 """
 
-from gt_conformance.launch._baseline import Baseline
-from gt_conformance.launch._gate import Gate, accept, read_fail_on, read_history_keep
-from gt_conformance.launch._gated import Gated, gate_records
-from gt_conformance.launch._hold import hold
+from gt_conformance.launch._gate import Baseline, Gate, Gated, accept, gate_records, read_fail_on, read_history_keep
 from gt_conformance.launch._interrupt import STOP, Interrupts
-from gt_conformance.launch._launch import Launch
+from gt_conformance.launch._launch import Launch, hold
 from gt_conformance.launch._settings import Format, Settings, settings_of, split_names
 
 __all__ = [

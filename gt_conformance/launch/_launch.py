@@ -1,8 +1,9 @@
-"""What a run reads before anything is sent, and its session once it is started."""
+"""What a run reads before anything is sent, its hold on the report directory, and its session once it is started."""
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from gt_conformance.companions import read_project
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import redact_logs
 from gt_conformance.journal import JOURNAL
-from gt_conformance.launch._baseline import Baseline
-from gt_conformance.launch._hold import hold
+from gt_conformance.launch._gate import Baseline
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
@@ -21,6 +21,39 @@ from gt_conformance.results.record_types import OptionNotes
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import Notes, Session, load_human_input, select_clients
 from gt_conformance.tenant import Tenant, TenantKind
+
+if sys.platform != "win32":  # where a folder cannot be locked
+    import fcntl
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder. It leaves no file behind, and ends with the process at the latest.
+
+    Raises InputError where another run is in it, and OSError where it cannot be opened. A file system that knows no
+    locks keeps nobody out.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError.of(
+            f"another run is writing its reports to {folder}.",
+            hint="Give each run a folder of its own with --report-dir, or run again when the other is over.",
+        ) from None
+
 
 EMBEDDED = "EMBEDDED"
 
