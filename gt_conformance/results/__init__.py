@@ -15,7 +15,7 @@ from gt_conformance.results._cases import (
     runbook_cases,
     totals,
 )
-from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code, exit_code_of_all
+from gt_conformance.results._decision import EXIT_CODES, decide, decide_runbook, exit_code, exit_code_of_all, outcome_of
 from gt_conformance.results._file import (
     FILE_NAME,
     MOST_BYTES,
@@ -30,21 +30,20 @@ from gt_conformance.results._file import (
 )
 from gt_conformance.results._findings import find, findings_of
 from gt_conformance.results._judged import CheckRecords, case_record, client_exchanges, client_records
-from gt_conformance.results._outcomes import outcome_of
-from gt_conformance.results._provenance import suite_digest
 from gt_conformance.results._run import (
     RunFacts,
     add_traffic,
+    earlier_by_secret,
     measure_traffic,
     most_first,
     record,
     route_title,
     runbooks_digest,
+    spending_record,
+    suite_digest,
 )
 from gt_conformance.results._seal import digest_of, part_digests, seal, whole_digest
-from gt_conformance.results._spending import spending_record
 from gt_conformance.results._times import rejudge, samples_of
-from gt_conformance.results._vectors import earlier_by_secret
 from gt_conformance.results.record_types import Record
 from gt_conformance.runner import is_embedded
 

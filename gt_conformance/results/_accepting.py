@@ -9,8 +9,8 @@ from gt_conformance.dated_entries import EMBEDDED, normalise
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._build import build, conclude
 from gt_conformance.results._cases import RecordedCase, cases, of_all_in
+from gt_conformance.results._decision import outcome_of, settle
 from gt_conformance.results._judged import waiver_record
-from gt_conformance.results._outcomes import outcome_of, settle
 from gt_conformance.results._seal import seal
 from gt_conformance.results.record_types import (
     SHARE_NAMES,

@@ -10,7 +10,7 @@ from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import CaseKind, Plan, as_entered
-from gt_conformance.results._outcomes import because_of
+from gt_conformance.results._decision import because_of
 from gt_conformance.results.record_types import (
     AdvisoryRecord,
     AttemptRecord,

@@ -1,12 +1,20 @@
-"""The record of a run, made once it has ended."""
+"""The record of a run, made once it has ended: what it saw and used, and where the record comes from."""
 
+import getpass
 import hashlib
+import os
+import platform
+import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import cast
 
-from gt_conformance import __version__, clients, profile
+from gt_conformance import __version__, clients, profile, resources
+from gt_conformance.checks import Earlier, Sketch, sketches
 from gt_conformance.exchange import Exchange, ExchangeRecord, as_record, tokens_of
 from gt_conformance.judgement import Judgement
 from gt_conformance.planning import CaseKind, Plan
@@ -19,21 +27,24 @@ from gt_conformance.results._judged import (
     runbook_facts,
     tenant_check_records,
 )
-from gt_conformance.results._provenance import provenance
-from gt_conformance.results._spending import add_spending, spending_record
 from gt_conformance.results._times import record_earlier
-from gt_conformance.results._vectors import vector_records
 from gt_conformance.results.record_types import (
+    CostRecord,
     CredentialRecord,
     Draft,
     OptionsRecord,
     ProfileRecord,
+    ProvenanceRecord,
     Record,
     RunRecord,
     ShareName,
+    SpendingRecord,
     TrafficRecord,
+    UsageRecord,
+    VectorRecord,
 )
 from gt_conformance.runner import Runner
+from gt_conformance.spending import Cost, Spending, Usage, measure_spending
 from gt_conformance.tenant import Prices
 from gt_conformance.waiver import NO_NEWS, WaiverNews
 
@@ -245,3 +256,150 @@ def route_title(method: str, url: str, base_url: str) -> str:
     if len(parts) > place + 1 and parts[place] in {"datasets", "files", "uploads"}:
         parts[place + 1] = "{id}"
     return f"{method} {'/'.join(parts) or '/'}"
+
+
+# -- vectors
+
+
+def vector_records(seen: Sequence[Exchange], key: str) -> list[VectorRecord]:
+    """A sketch for each published name that embedded for this key."""
+    return [{"model": one.model, "length": one.length, "signs": one.signs} for one in sketches(seen, key)]
+
+
+def earlier_by_secret(record: Record | None) -> Mapping[str, Earlier]:
+    """What a run saw, by the fingerprint of the secret with which it did."""
+    if record is None:
+        return {}
+    return {
+        key["fingerprint"]: Earlier(record["run"]["started"][:10], _sketches(key["vectors"]))
+        for key in record["credentials"]
+        if key["fingerprint"] is not None and "vectors" in key
+    }
+
+
+def _sketches(vectors: Sequence[VectorRecord]) -> Mapping[str, Sketch]:
+    return {one["model"]: Sketch(one["model"], one["length"], one["signs"]) for one in vectors}
+
+
+# -- what a run used and cost
+
+
+_DIGITS = 9
+
+
+def spending_record(exchanges: Sequence[Exchange], prices: Prices | None) -> SpendingRecord:
+    """What these exchanges used, and might have used."""
+    return _as_record(measure_spending(exchanges, prices))
+
+
+def add_spending(records: Sequence[SpendingRecord | None]) -> SpendingRecord | None:
+    """What several parts of a run, or several runs, used together; None where it is not known of one of them.
+
+    The budget of one run is none of several; prices in two currencies have no sum.
+    """
+    known = [record for record in records if record is not None]
+    if not known or len(known) < len(records):
+        return None
+    currencies = {record["cost"]["currency"] for record in known if "cost" in record}
+    parts = [_from_record(record, is_priced=len(currencies) == 1) for record in known]
+    added = _as_record(sum(parts, Spending()))
+    budgets = [record["max_tokens"] for record in known if "max_tokens" in record]
+    if len(budgets) == 1:
+        added["max_tokens"] = budgets[0]
+    return added
+
+
+def _as_record(spending: Spending) -> SpendingRecord:
+    record: SpendingRecord = {
+        "used": _usage(spending.used),
+        "counted": _usage(spending.counted),
+        "worst": _usage(spending.worst),
+        "unstated": spending.unstated,
+    }
+    if spending.cost is not None:
+        record["cost"] = {
+            "currency": spending.cost.currency,
+            "used": round(spending.cost.used, _DIGITS),
+            "counted": round(spending.cost.counted, _DIGITS),
+            "worst": round(spending.cost.worst, _DIGITS),
+            "unpriced": list(spending.cost.unpriced),
+        }
+    return record
+
+
+def _from_record(record: SpendingRecord, *, is_priced: bool) -> Spending:
+    cost = _cost(record["cost"]) if is_priced and "cost" in record else None
+    used, counted, worst = (Usage(**record[name]) for name in ("used", "counted", "worst"))
+    return Spending(used, counted, worst, record["unstated"], cost)
+
+
+def _cost(record: CostRecord) -> Cost:
+    return Cost(record["currency"], record["used"], record["counted"], record["worst"], tuple(record["unpriced"]))
+
+
+def _usage(usage: Usage) -> UsageRecord:
+    found = {name: getattr(usage, name) for name in UsageRecord.__annotations__}
+    return cast("UsageRecord", {**found, "audio_s": round(usage.audio_s, 3)})
+
+
+# -- where a record comes from
+
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_READ = frozenset({".py", ".json", ".yaml", ".html", ".css", ".js", ".j2"})
+
+
+def provenance(environment: Mapping[str, str] | None = None) -> ProvenanceRecord:
+    """What is known of this process."""
+    known = os.environ if environment is None else environment
+    by, job = _job(known)
+    return {
+        "suite": suite_digest(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "platform": f"{platform.system()} {platform.machine()}",
+        "vantage": socket.gethostname(),
+        "by": by,
+        "job": job,
+    }
+
+
+@cache
+def suite_digest() -> str:
+    """The digest of this suite's own files: its code and its schemas, the same for a wheel and the checkout of it."""
+    whole = hashlib.sha256()
+    for name, path in sorted(_own_files()):
+        with open(path, "rb") as file:  # noqa: PTH123 - some hundred files, as fast as can be
+            whole.update(f"{name} {hashlib.sha256(file.read()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _own_files() -> Iterator[tuple[str, str]]:
+    for top, name in ((_PACKAGE, "gt_conformance"), (resources.schemas_dir(), "schemas")):
+        for folder, folders, files in os.walk(top):
+            if folder == str(top) and "_data" in folders:
+                folders.remove("_data")
+            inner = folder[len(str(top)) :].replace(os.sep, "/")
+            for file in files:
+                if os.path.splitext(file)[1] in _READ:  # noqa: PTH122 - as above
+                    yield f"{name}{inner}/{file}", os.path.join(folder, file)  # noqa: PTH118 - as above
+
+
+def _job(known: Mapping[str, str]) -> tuple[str, str | None]:
+    """Who, or what, ran it, and the address of the job where there is one."""
+    if known.get("GITHUB_ACTIONS") == "true":
+        run = f"{known.get('GITHUB_REPOSITORY', '?')} run {known.get('GITHUB_RUN_ID', '?')}"
+        server = known.get("GITHUB_SERVER_URL", "https://github.com")
+        address = f"{server}/{known.get('GITHUB_REPOSITORY', '')}/actions/runs/{known.get('GITHUB_RUN_ID', '')}"
+        attempt = known.get("GITHUB_RUN_ATTEMPT", "1")
+        return f"GitHub Actions: {run}, attempt {attempt}, job {known.get('GITHUB_JOB', '?')}", address
+    if known.get("GITLAB_CI") == "true":
+        job = f"{known.get('CI_PROJECT_PATH', '?')} job {known.get('CI_JOB_ID', '?')} ({known.get('CI_JOB_NAME', '?')})"
+        return f"GitLab CI: {job}", known.get("CI_JOB_URL")
+    if "BUILD_URL" in known and "JENKINS_URL" in known:
+        return f"Jenkins: {known.get('BUILD_TAG', '?')}", known["BUILD_URL"]
+    if known.get("CI"):
+        return "a CI service", None
+    try:
+        return getpass.getuser(), None
+    except (OSError, KeyError):  # a container's user may have no name
+        return "somebody without a name", None

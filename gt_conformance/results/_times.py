@@ -7,7 +7,7 @@ from gt_conformance import schema, timing
 from gt_conformance.checks import finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import ExchangeRecord, recorded_times
-from gt_conformance.results._outcomes import outcome_of
+from gt_conformance.results._decision import outcome_of
 from gt_conformance.results.record_types import (
     BlockerRecord,
     CheckRecord,
