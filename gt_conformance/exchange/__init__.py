@@ -4,6 +4,7 @@ from gt_conformance.exchange._exchange import (
     ENDED_EARLY,
     IN_MEMBERS,
     MISLABELLED,
+    MOST_STATED,
     PARAMETER_NAMES,
     Arrival,
     Attempt,
@@ -14,13 +15,13 @@ from gt_conformance.exchange._exchange import (
     Presentation,
     Request,
     Response,
+    Stated,
     TooManyValues,
     in_other_headers,
     parse_json,
     tokens_of,
     with_key_in_body,
 )
-from gt_conformance.exchange._logs import redact_logs
 from gt_conformance.exchange._record import (
     BodyRecord,
     ExchangeRecord,
@@ -37,10 +38,9 @@ from gt_conformance.exchange._record import (
     recorded_times,
     shortened,
 )
-from gt_conformance.exchange._redaction import Redactor
+from gt_conformance.exchange._redaction import Redactor, redact_logs
 from gt_conformance.exchange._sse import MOST_LINES, ServerSentEvent, SseReader, TooManyLines, read_events
 from gt_conformance.exchange._times import Times, times_of
-from gt_conformance.exchange._usage import MOST_STATED, Stated
 
 __all__ = [
     "ENDED_EARLY",

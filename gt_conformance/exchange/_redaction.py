@@ -1,14 +1,17 @@
 """Secrets out of every text that leaves: whole and in part, in each encoding that a tenant could send them back in."""
 
 import base64
+import logging
 import re
 import sys
+import traceback
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import compress, count, takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from gt_conformance.exchange._encodings import View, canonical, views
 
@@ -333,3 +336,40 @@ def _placed(view: View, pieces: list[_Piece]) -> list[_Piece]:
     sources = view.sources([(piece.start, piece.end) for piece in pieces])
     found = [_Piece(start, end, piece.whole, piece.name) for (start, end), piece in zip(sources, pieces, strict=True)]
     return sorted(found, key=lambda piece: (piece.start, -piece.end))
+
+
+# -- the logs of this process
+
+
+class _Redacting(Protocol):
+    """Takes secrets out of a text."""
+
+    def text(self, text: str) -> str:
+        """The text without them."""
+
+
+@contextmanager
+def redact_logs(redactor: _Redacting) -> Iterator[None]:
+    """While inside, every log record of the process is made without secrets, its traceback included.
+
+    A live log is printed as it comes, before any report is searched.
+    """
+    make = logging.getLogRecordFactory()
+
+    def clean(*given: Any, **more: Any) -> logging.LogRecord:
+        record = make(*given, **more)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):  # arguments that do not fit their message are shown beside it
+            text = f"{record.msg} {record.args}"
+        record.msg, record.args = redactor.text(text), None
+        if record.exc_info:
+            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)).rstrip())
+            record.exc_info = None
+        return record
+
+    logging.setLogRecordFactory(clean)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(make)
