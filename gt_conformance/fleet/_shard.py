@@ -5,27 +5,29 @@ not written. A tenant that has a record of the night is left out, so that judgin
 """
 
 import asyncio
+import ctypes
+import gc
 import os
 import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 
 import anyio
 import anyio.to_thread
 
-from gt_conformance import processes, session, table
+from gt_conformance import processes, session, signals, table
 from gt_conformance.companions import Companions
 from gt_conformance.errors import InputError
-from gt_conformance.exchange import Redactor
+from gt_conformance.exchange import Redactor, redact_logs
 from gt_conformance.fleet._fleet import Fleet, FleetTenant
 from gt_conformance.fleet._folder import Folder
-from gt_conformance.fleet._memory import EVERY, release
 from gt_conformance.judgement import HumanInput
 from gt_conformance.planning import Selection, require_known_mapping
 from gt_conformance.results.record_types import OptionNotes
@@ -407,3 +409,78 @@ def _options(tenant: FleetTenant, fleet: Fleet, companions: Companions) -> Optio
         "waivers": None if companions.waivers is None else companions.waivers.name,
         "accepted": None if companions.accepted is None else companions.accepted.name,
     }
+
+
+# -- a shard at a time
+
+
+AT_ONCE = 40
+"""How many tenants are judged at once, unless somebody says otherwise."""
+
+
+def judge_tenants(  # noqa: PLR0913 - each is a decision of the caller's
+    fleet: Fleet,
+    tenants: Iterable[FleetTenant],
+    directory: Path,
+    *,
+    night: date,
+    part: str,
+    at_once: int = AT_ONCE,
+    shards: int = 1,
+    beside: Iterable[FleetTenant] = (),
+    watch: Callable[[Progress], None] | None = None,
+    handling: Callable[[signals.Handler], AbstractContextManager[object]] = signals.handling,
+) -> Summary:
+    """Judge those of the tenants that are due and have no record of that night, and write the part of the table.
+
+    ``beside`` are others of the same part, which are not judged: the part holds what is recorded of them that night.
+    ``part`` names its file, such as ``00003-of-00100``. Budgets of gateways are divided by ``shards``; ``watch`` is
+    called as it goes on. It runs in the calling thread; in the main thread a signal ends it: what is under way is
+    dropped then, to be done when this is called again, and no part is written. Raises InputError where nothing can be
+    judged or kept at all.
+    """
+    table.require_engine()
+    budgets = {name: _share(fleet, name, shards) for name in fleet.gateways}
+    folder = Folder(directory, night)
+    folder.make()
+    shard = Shard(
+        fleet, tenants, folder, at_once=at_once, budgets=budgets, beside=beside, watch=watch or (lambda _: None)
+    )
+    with handling(shard.interrupt), redact_logs(shard.redactor):
+        anyio.run(shard.judge)
+        shard.write(part)
+    return shard.summary()
+
+
+def _share(fleet: Fleet, name: str, shards: int) -> tuple[float, int]:
+    gateway = fleet.gateways[name]
+    if gateway.concurrency < shards:
+        raise InputError.of(
+            f"the gateway {name!r} takes {gateway.concurrency} requests at once, which {shards} shards cannot share.",
+            hint=f"Make at most {gateway.concurrency} shards, or raise its concurrency in {fleet.path}.",
+        )
+    return gateway.requests_per_minute / shards, gateway.concurrency // shards
+
+
+# -- memory
+
+
+EVERY = 16
+"""After so many tenants. A run is full of cycles, which the garbage collector would look for once in some hundred."""
+
+
+def release() -> None:
+    """Free what nothing refers to any more, and give the system what the allocator keeps of it."""
+    gc.collect()
+    trim = _find_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _find_trim() -> "ctypes._NamedFuncPointer | None":
+    """``malloc_trim`` of glibc, which other systems do not have: its arenas keep what threads have freed."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return None
