@@ -5,18 +5,56 @@ import os
 import sys
 import threading
 from collections.abc import Generator, Iterable, Sequence
-from typing import assert_never
+from typing import TextIO, assert_never
 from unittest import mock
 
+import click
 import pytest
 
 from gt_conformance import __version__, report, streams
+from gt_conformance.exchange import inert
 from gt_conformance.launch import Format
 from gt_conformance.planning import CaseKind, Plan
-from gt_conformance.pytest_plugin._printer import Printer
 from gt_conformance.pytest_plugin._run import Run
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
+
+
+class Printer:
+    """Prints lines to a stream; ``colour`` is what pytest's ``--color`` says: yes, no or auto."""
+
+    def __init__(self, file: TextIO, colour: str) -> None:
+        self.file = file
+        self.is_terminal = file.isatty()
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") in {"dumb", "unknown"}
+        self._is_coloured = colour == "yes" or (colour != "no" and self.is_terminal and not plain)
+
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is; None where it is none, or does not say."""
+        if not self.is_terminal:
+            return None
+        try:
+            return os.get_terminal_size(self.file.fileno()).columns or None
+        except OSError:
+            return None
+
+    def print(self, text: str, style: str = "") -> None:
+        """Print a line in that style, such as ``bold red`` or ``dim``. Nothing in it has a say on the terminal."""
+        self.print_parts((text, style))
+
+    def print_parts(self, *parts: tuple[str, str]) -> None:
+        """Print a line of several parts, each with its style."""
+        self.file.write("".join(self._styled(*part) for part in parts) + "\n")
+
+    def _styled(self, text: str, style: str) -> str:
+        shown = str(inert(text))
+        if not shown or not style or not self._is_coloured:
+            return shown
+        words = style.split()
+        colour = next((word for word in words if word not in {"bold", "dim"}), None)
+        return click.style(shown, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
+
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 0.1
