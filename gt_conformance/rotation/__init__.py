@@ -4,8 +4,7 @@
 :func:`rotate` does it, and :func:`as_record` makes the JSON of it. Nothing here prints.
 """
 
-from gt_conformance.rotation._command import Command, command_of
-from gt_conformance.rotation._drive import rotate
+from gt_conformance.rotation._drive import Command, command_of, rotate
 from gt_conformance.rotation._rotation import Phase, Reference, Rotation, Step, Target, as_record, find
 from gt_conformance.rotation._secret_file import SecretFile, secret_file_at
 

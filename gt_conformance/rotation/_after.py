@@ -27,9 +27,19 @@ from gt_conformance.rotation._before import (
     may,
     recall,
 )
-from gt_conformance.rotation._prober import KeyProber, Observation, Spot, less
+from gt_conformance.rotation._prober import (
+    DEAD,
+    TAKEN,
+    USABLE,
+    Deadline,
+    KeyProber,
+    Observation,
+    Spot,
+    Watched,
+    less,
+    watch,
+)
 from gt_conformance.rotation._rotation import Lifetimes, Phase, PlaceLife, Recorder, Target
-from gt_conformance.rotation._watch import DEAD, TAKEN, USABLE, Deadline, Watched, watch
 from gt_conformance.tenant import Credential, Secret
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Outcome, Route
