@@ -1,5 +1,7 @@
-"""The outcomes of a folder, or of an address that DuckDB reads, as views in SQL."""
+"""The outcomes of a folder, or of an address that DuckDB reads, as views in SQL; the engine, and what it may reach."""
 
+import importlib.util
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,11 +12,62 @@ from typing import TYPE_CHECKING, Any
 
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import inert, shortened
-from gt_conformance.table._engine import connect, quoted
 from gt_conformance.table._rows import COLUMNS, FINDING, TENANT
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+# -- the engine
+
+MEMORY = "256MB"
+"""What a query may have in memory; what is more goes to a temporary folder."""
+_INSTALL = "Install gt-conformance[fleet]."
+_MOST_ON_DISK = "20GB"
+_MOST_THREADS = 4
+
+
+@contextmanager
+def connect(
+    scratch: Path, *, threads: int | None = None, readable: Sequence[str] = (), remote: bool = False
+) -> Iterator["DuckDBPyConnection"]:
+    """An engine with ``scratch`` as its temporary folder. Raises InputError where DuckDB is not installed.
+
+    It reads and writes below that folder and the ``readable`` ones, at no address unless the table is ``remote``, and
+    fetches no extension. Nothing that a query says can change that.
+    """
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, which only a fleet needs
+    except ImportError:
+        raise InputError.of("DuckDB is not installed.", hint=_INSTALL) from None
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": str(remote).lower(),
+        "allow_community_extensions": "false",
+        "memory_limit": MEMORY,
+        "threads": str(threads or min(os.cpu_count() or 1, _MOST_THREADS)),
+        "python_enable_replacements": "false",
+        "temp_directory": str(scratch / "spill"),
+        "max_temp_directory_size": _MOST_ON_DISK,
+    }
+    with duckdb.connect(":memory:", config=config) as connection:
+        if not remote:
+            folders = ", ".join(quoted(folder) for folder in (str(scratch), *readable))
+            connection.execute(f"SET allowed_directories = [{folders}]")
+            connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def require_engine() -> None:
+    """Raises InputError where DuckDB is not installed: a caller that has much to do first asks before."""
+    if importlib.util.find_spec("duckdb") is None:
+        raise InputError.of("DuckDB is not installed.", hint=_INSTALL)
+
+
+def quoted(text: str) -> str:
+    """The text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
 
 OUTCOMES = "outcomes"
 """The folder of the parts, by night, and the view of all their rows."""
@@ -297,3 +350,23 @@ def _in_one_line(error: Exception) -> InputError:
     """What DuckDB says, without the line of the query that it draws below."""
     first = " ".join(str(error).partition("\nLINE ")[0].split())
     return InputError.of(str(inert(shortened(first.partition(" Possible solutions:")[0], _LONGEST_REASON))))
+
+
+# -- queries of the user
+
+
+def query(table: Table, text: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """The names of the columns, and the rows. Raises InputError for what is no single SELECT, or fails."""
+    import duckdb  # noqa: PLC0415 - the table is open, so it is installed
+
+    hint = (
+        f"Ask for something in {', '.join(VIEWS)}, such as: select tenant, decision from latest where kind = 'tenant'"
+    )
+    try:
+        statements = duckdb.extract_statements(text)
+    except duckdb.Error as error:
+        first = " ".join(str(error).partition("\nLINE ")[0].split())
+        raise InputError.of(first, hint=hint) from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise InputError.of("a query is one SELECT: the table is read and never changed.", hint=hint)
+    return table.select(text)

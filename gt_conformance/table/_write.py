@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from gt_conformance import files
-from gt_conformance.table._engine import connect, quoted
 from gt_conformance.table._rows import COLUMNS, KINDS, OF_TENANT, JudgedTenant, rows_of
+from gt_conformance.table._table import connect, quoted
 
 _GROUP = 32_768
 """Rows of a row group: what a report reads of many nights, tenants and findings, is not in the groups of the cases."""
