@@ -14,7 +14,7 @@ import yaml
 
 from gt_conformance import plan
 from gt_conformance import run as judge
-from gt_conformance.cli import _until
+from gt_conformance.cli.run import run_until_go
 from gt_conformance.companions import PROJECT_FILE, Companions, read_project
 from gt_conformance.errors import InputError
 from gt_conformance.launch import hold
@@ -228,12 +228,12 @@ def test_a_run_is_repeated_until_it_is_go(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("gt_conformance.processes.run_in_foreground", pretend)
     words = ["run", "dify", "--until-go", "--every", "2m", "--", "-k", "--every"]
-    assert _until.run_until_go(words, "2m", wait=pauses.append) == 0
+    assert run_until_go(words, "2m", wait=pauses.append) == 0
     assert lines == [["run", "dify", "--", "-k", "--every"]] * 4
     assert pauses == [120.0] * 3
     codes[:] = [1, 4]
     lines.clear()
-    assert _until.run_until_go(["run", "--until-go", "--every=1s"], "1s", wait=pauses.append) == 4
+    assert run_until_go(["run", "--until-go", "--every=1s"], "1s", wait=pauses.append) == 4
 
 
 def test_each_repeated_run_is_a_process_of_its_own(tmp_path: Path) -> None:

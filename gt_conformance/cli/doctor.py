@@ -13,9 +13,8 @@ import click
 from gt_conformance import doctor as examining
 from gt_conformance import document
 from gt_conformance import tenant as tenants
-from gt_conformance.cli._options import choosing_runbooks, naming_runbooks, text_or_json
+from gt_conformance.cli._options import choosing_runbooks, naming_runbooks, split_names, text_or_json
 from gt_conformance.cli._setup import Foretold, Setup
-from gt_conformance.cli._words import split_names
 from gt_conformance.doctor import Examination
 from gt_conformance.planning import Selection
 from gt_conformance.tenant import Tenant

@@ -10,8 +10,7 @@ import click
 
 from gt_conformance import resources
 from gt_conformance.checks import Check, Entry, Registry, State, clauses, find_check, ledger, load_extensions, pages
-from gt_conformance.cli._completing import explained, offering
-from gt_conformance.cli._options import further_checks, own_runbooks
+from gt_conformance.cli._options import explained, further_checks, offering, own_runbooks
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, Runbook, load_directory

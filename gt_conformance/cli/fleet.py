@@ -2,7 +2,7 @@
 
 import click
 
-from gt_conformance.cli._lazy import Entry, LazyGroup
+from gt_conformance.cli._main import Entry, LazyGroup
 
 COMMANDS = {
     "lint": Entry("fleet_lint", "Check fleet.yaml and each tenant of it; sends nothing."),

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from gt_conformance.cli._words import read_time
+from gt_conformance.cli._options import read_time
 from gt_conformance.engines import (
     Cluster,
     Gate,

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from gt_conformance.cli._fleet_words import of_labels, of_night
-from gt_conformance.cli._options import taking_latency, text_or_json
+from gt_conformance.cli._options import of_labels, of_night, taking_latency, text_or_json
 from gt_conformance.fleet import AT_ONCE, Fleet, FleetPlan, load_fleet, plan_night
 from gt_conformance.report import format_money
 from gt_conformance.schema import count_noun

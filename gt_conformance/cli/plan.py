@@ -14,11 +14,11 @@ from gt_conformance.cli._options import (
     further_checks,
     naming_runbooks,
     own_runbooks,
+    split_names,
     taking_latency,
     text_or_json,
 )
 from gt_conformance.cli._setup import Foretold, Setup
-from gt_conformance.cli._words import split_names
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import CaseKind, Plan, Selection
 from gt_conformance.report import format_money

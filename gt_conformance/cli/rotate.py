@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from gt_conformance import files, rotation
-from gt_conformance.cli._output_file import require_own_file
+from gt_conformance.cli._options import require_own_file
 from gt_conformance.errors import InputError
 from gt_conformance.rotation import Phase, Rotation, SecretFile, Step, Target
 

@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from gt_conformance import files, ownership, signals
-from gt_conformance.cli._embedded_options import list_faults, list_variants
+from gt_conformance.cli._options import list_faults, list_variants
 from gt_conformance.errors import InputError
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.alterations import Alteration, SelectionError

@@ -10,9 +10,8 @@ import click
 
 from gt_conformance import report, resources, results
 from gt_conformance.checks import load_extensions
-from gt_conformance.cli._completing import offering, shown
 from gt_conformance.cli._last import read_last
-from gt_conformance.cli._options import further_checks, last_record, own_runbooks
+from gt_conformance.cli._options import further_checks, last_record, offering, own_runbooks, shown
 from gt_conformance.cli.explain import explained_names, print_explanation
 from gt_conformance.errors import InputError
 from gt_conformance.exchange import ExchangeRecord, inert

@@ -12,8 +12,7 @@ import click
 
 from gt_conformance import files, results, signals
 from gt_conformance import tenant as tenants
-from gt_conformance.cli._output_file import require_own_file
-from gt_conformance.cli._words import read_time
+from gt_conformance.cli._options import read_time, require_own_file
 from gt_conformance.errors import InputError
 from gt_conformance.schema import plain
 from gt_conformance.tenant import Tenant, TenantKind
