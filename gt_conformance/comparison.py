@@ -9,18 +9,17 @@ from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.planning import CaseKind
 from gt_conformance.results import Record, RecordedCase
+from gt_conformance.results.case_types import CheckRecord, RunbookRecord
 from gt_conformance.results.record_types import (
     ChangeKind,
     ChangeRecord,
-    CheckRecord,
     NamesRecord,
     NumbersRecord,
     RunbookChanges,
-    RunbookRecord,
     SinceRecord,
-    TenantAddress,
     VerdictChange,
 )
+from gt_conformance.results.run_types import TenantAddress
 from gt_conformance.vocabulary import Outcome
 
 _UNTESTED = frozenset({Outcome.BLOCKED, Outcome.UNATTESTED})

@@ -18,13 +18,9 @@ from typing import NamedTuple
 from gt_conformance import files, results, schema
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import (
-    NightRecord,
-    NightTimesRecord,
-    RunbookRecord,
-    SeriesRecord,
-    TenantAddress,
-)
+from gt_conformance.results.case_types import RunbookRecord
+from gt_conformance.results.record_types import NightRecord, NightTimesRecord
+from gt_conformance.results.run_types import SeriesRecord, TenantAddress
 from gt_conformance.timing import PastRun
 from gt_conformance.vocabulary import RunbookOutcome
 

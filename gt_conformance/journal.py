@@ -19,7 +19,8 @@ from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.planning import CaseKind
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CaseRecord, RunRecord, TrafficRecord
+from gt_conformance.results.case_types import CaseRecord
+from gt_conformance.results.run_types import RunRecord, TrafficRecord
 
 JOURNAL = "journal.ndjson"
 """The name of the file in a report directory."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.case_types import FindingRecord
 from gt_conformance.vocabulary import Outcome
 
 

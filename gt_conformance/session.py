@@ -34,7 +34,7 @@ from gt_conformance.planning import (
     require_known_mapping,
 )
 from gt_conformance.results import Record, RunFacts
-from gt_conformance.results.record_types import OptionNotes, OptionsRecord
+from gt_conformance.results.run_types import OptionNotes, OptionsRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import INTERRUPTED, UNJUDGED, Cost, HttpSender, Progress, Rehearsal, Runner, Sender
 from gt_conformance.tenant import Tenant

@@ -12,14 +12,13 @@ from gt_conformance.comparison import same_tenant
 from gt_conformance.errors import InputError, Location, Problem
 from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import (
+from gt_conformance.results.case_types import CheckRecord, RunbookFacts
+from gt_conformance.results.record_types import Draft
+from gt_conformance.results.run_types import (
     SELECTION_NAMES,
     SHARE_NAMES,
-    CheckRecord,
-    Draft,
     EarlierValuesRecord,
     OptionsRecord,
-    RunbookFacts,
     RunRecord,
     ScopeRecord,
     ShardRecord,

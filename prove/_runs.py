@@ -12,7 +12,7 @@ from gt_conformance import results, session, tenant
 from gt_conformance.judgement import HumanInput, Judgement
 from gt_conformance.planning import CaseKind, Plan
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.case_types import FindingRecord
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Outcome

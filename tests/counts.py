@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET  # reports of our own making
 
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
+from gt_conformance.results.run_types import OUTCOME_NAMES, Totals
 
 RUNBOOK_FILES = "suites.test_runbooks"
 """The module of the items that judge no tenant: one for each runbook file."""

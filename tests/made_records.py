@@ -6,17 +6,9 @@ from typing import Any, cast
 from gt_conformance import results
 from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import (
-    BlockerRecord,
-    CheckRecord,
-    CredentialRecord,
-    Draft,
-    ItemRecord,
-    RowRecord,
-    RunbookRecord,
-    RunRecord,
-    ShareName,
-)
+from gt_conformance.results.case_types import BlockerRecord, CheckRecord, ItemRecord, RowRecord, RunbookRecord
+from gt_conformance.results.record_types import Draft
+from gt_conformance.results.run_types import CredentialRecord, RunRecord, ShareName
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route, RunbookOutcome
 
 OUTCOMES = tuple(outcome.value for outcome in Outcome)

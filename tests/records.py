@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from gt_conformance.results import Record, cases, conclude, totals
-from gt_conformance.results.record_types import OUTCOME_NAMES, CasesRecord, CheckRecord
+from gt_conformance.results.case_types import CasesRecord, CheckRecord
+from gt_conformance.results.run_types import OUTCOME_NAMES
 
 OUTCOMES = OUTCOME_NAMES
 HOSTILE = {

@@ -15,7 +15,7 @@ from gt_conformance.cli.serve import write_tenant_file
 from gt_conformance.errors import Location
 from gt_conformance.report._badges import badges
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord
+from gt_conformance.results.case_types import CheckRecord
 from gt_conformance.vocabulary import Decision, Outcome
 from gt_conformance.waiver import Waiver, Waivers
 from gt_sandbox import EmbeddedTenant

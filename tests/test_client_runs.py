@@ -20,7 +20,7 @@ from gt_conformance.errors import InputError
 from gt_conformance.planning import Selection
 from gt_conformance.report import client_text
 from gt_conformance.report._clients import base_url_words
-from gt_conformance.results import Record, record_types
+from gt_conformance.results import Record, run_types
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input, select_clients
 from gt_conformance.verification import verify
@@ -74,8 +74,8 @@ def test_a_run_that_drives_raises_the_evidence_level(held: Record) -> None:
     """The totals stay those of rows, items and tenant checks; the clients' rows have their own."""
     rows, items = len(Route), CHECKLIST_LENGTH
     checks = [name for name in TENANT_CHECKS if not BUILT_IN[name].of_all]
-    assert sum(held["totals"][name] for name in record_types.OUTCOME_NAMES) == rows + items + len(checks)
-    assert held["client_totals"] == {**dict.fromkeys(record_types.OUTCOME_NAMES, 0), "conforms": rows}
+    assert sum(held["totals"][name] for name in run_types.OUTCOME_NAMES) == rows + items + len(checks)
+    assert held["client_totals"] == {**dict.fromkeys(run_types.OUTCOME_NAMES, 0), "conforms": rows}
     (book,) = held["runbooks"]
     assert book["evidence_level"] == "client_driven"
     (entry,) = held["clients"]

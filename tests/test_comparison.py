@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gt_conformance import comparison, results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import ChangeKind, CheckRecord, SinceRecord
+from gt_conformance.results.case_types import CheckRecord
+from gt_conformance.results.record_types import ChangeKind, SinceRecord
 from tests import commands
 from tests.made_records import OUTCOMES, PARTS, book, check, record
 

@@ -15,7 +15,7 @@ import pytest
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record, conclude
-from gt_conformance.results.record_types import ViolationRecord
+from gt_conformance.results.case_types import ViolationRecord
 from tests import shared_runs
 from tests.records import HOSTILE, OUTCOMES, all_exchanges, checks_of, count_again, of_every_outcome, of_runbooks, spoil
 

@@ -5,7 +5,7 @@ from typing import Any
 from gt_conformance import results
 from gt_conformance.errors import name_finding
 from gt_conformance.results import Record, findings_of
-from gt_conformance.results.record_types import CheckRecord, FindingRecord
+from gt_conformance.results.case_types import CheckRecord, FindingRecord
 from tests.made_records import book, check, record
 
 ROOT = name_finding("chat.completes", "down")

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import AttestationRecord, CheckRecord
+from gt_conformance.results.case_types import AttestationRecord, CheckRecord
 from tests.browser import NARROW, chromium, reading
 from tests.made_records import book, check, record, refused
 

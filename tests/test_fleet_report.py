@@ -10,7 +10,7 @@ import pytest
 
 from gt_conformance import results
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import ShareName
+from gt_conformance.results.run_types import ShareName
 from gt_conformance.table import JudgedTenant
 from tests import fleets, made_records, shared_runs
 from tests.commands import Finished, in_process

@@ -15,7 +15,7 @@ from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.history import History
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import ScopeRecord, ShareRecord, TenantAddress
+from gt_conformance.results.run_types import ScopeRecord, ShareRecord, TenantAddress
 from tests.made_records import LIVE, PARTS, book, check, record, refused
 
 TENANT: TenantAddress = {"kind": "live", "base_url": LIVE}

@@ -7,7 +7,7 @@ import pytest
 from gt_conformance import resources, session, tenant
 from gt_conformance.planning import Selection
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.case_types import FindingRecord
 from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import Actor, Outcome

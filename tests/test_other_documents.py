@@ -125,7 +125,7 @@ def test_metrics_are_well_formed(mixed: Record, poison: str) -> None:
     assert len(dict(read)) == len(read)
     values = dict(read)
     assert sum(int(value) for name, value in values.items() if name.startswith("gt_conformance_cases{")) == sum(
-        found["totals"][outcome] for outcome in results.record_types.OUTCOME_NAMES
+        found["totals"][outcome] for outcome in results.run_types.OUTCOME_NAMES
     )
 
 
@@ -182,7 +182,7 @@ def test_gitlab_sees_a_violation_as_failed_and_a_block_as_skipped(mixed: Record)
             assert str(case.findtext(tags[0])).startswith(f"{outcome}: ")
         if outcome == "waived":
             assert (properties["waiver.owner"], properties["waiver.expires"]) == ("A. Example", "2027-01-31")
-    assert seen == set(results.record_types.OUTCOME_NAMES)
+    assert seen == set(results.run_types.OUTCOME_NAMES)
 
 
 # -- results.intoto.json

@@ -21,7 +21,7 @@ from pypdf import PdfReader
 
 from gt_conformance.report import render_html
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import ViolationRecord
+from gt_conformance.results.case_types import ViolationRecord
 from tests import hostile, shared_runs
 from tests.browser import NARROW, WIDE, chromium, reading, watched
 from tests.commands import Finished

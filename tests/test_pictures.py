@@ -9,7 +9,8 @@ import pytest
 from gt_conformance.exchange import ExchangeRecord, Presentation
 from gt_conformance.report import render_html
 from gt_conformance.results import Record, conclude
-from gt_conformance.results.record_types import CheckRecord, NightRecord
+from gt_conformance.results.case_types import CheckRecord
+from gt_conformance.results.record_types import NightRecord
 from tests.made_records import DIGEST, LIVE, book, check, record
 
 OWN, OTHER = "c" * 16, "made-up"

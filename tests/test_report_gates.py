@@ -8,7 +8,7 @@ import pytest
 
 from gt_conformance import results
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord
+from gt_conformance.results.case_types import CheckRecord
 from tests.commands import Finished, in_process
 from tests.made_records import DIGEST, book, check, record, refused
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gt_conformance import results
 from gt_conformance.errors import InputError, Location
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OUTCOME_NAMES, CheckRecord, CredentialRecord
+from gt_conformance.results.case_types import CheckRecord
+from gt_conformance.results.run_types import OUTCOME_NAMES, CredentialRecord
 from gt_conformance.shards import Source, by_tenant, merge
 from tests.made_records import LIVE, OUTCOMES, PARTS, book, check, record, references
 

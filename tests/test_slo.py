@@ -20,7 +20,8 @@ from gt_conformance.exchange import Arrival, Exchange, Request
 from gt_conformance.history import past_run
 from gt_conformance.planning import EVERYTHING, Selection, require_known_mapping
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord, ObjectiveRecord
+from gt_conformance.results.case_types import FindingRecord
+from gt_conformance.results.run_types import ObjectiveRecord
 from gt_conformance.runbook import load_directory
 from gt_conformance.tenant import Measure, Objective, Tenant, TenantKind, from_mapping, objective_of_id, read_objectives
 from gt_conformance.timing import Past, Verdict, judge, quantile

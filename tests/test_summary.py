@@ -13,7 +13,7 @@ from gt_conformance import comparison
 from gt_conformance.exchange import inert
 from gt_conformance.report import render_html, render_markdown
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import ViolationRecord
+from gt_conformance.results.case_types import ViolationRecord
 from gt_conformance.vocabulary import Route
 from tests.made_records import OUTCOMES, PARTS, book, check, record, refused
 

@@ -12,7 +12,7 @@ from gt_conformance import comparison, results, shards
 from gt_conformance.errors import Location
 from gt_conformance.report import render_html, render_markdown, summary_lines
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OUTCOME_NAMES
+from gt_conformance.results.run_types import OUTCOME_NAMES
 from tests.commands import in_process, tenant
 from tests.made_records import PARTS, book, check, record
 from tests.words import messages, slips

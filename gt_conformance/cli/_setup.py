@@ -16,7 +16,7 @@ from gt_conformance.history import History
 from gt_conformance.judgement import HumanInput
 from gt_conformance.needs import Need, describe_needs, find_in_console, find_needs
 from gt_conformance.planning import Plan, Selection
-from gt_conformance.results.record_types import TenantAddress
+from gt_conformance.results.run_types import TenantAddress
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.runner import Cost
 from gt_conformance.tenant import Tenant, TenantKind

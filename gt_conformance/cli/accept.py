@@ -19,7 +19,7 @@ from gt_conformance.dated_entries import quoted
 from gt_conformance.errors import InputError, Location, Problem, unknown
 from gt_conformance.history import ACCEPTED, History
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.case_types import FindingRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.schema import format_path, plain
 from gt_conformance.vocabulary import CLIENT_CHECKS, Outcome, Severity

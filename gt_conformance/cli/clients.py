@@ -31,7 +31,7 @@ from gt_conformance.clients import (
 )
 from gt_conformance.errors import InputError, Problem
 from gt_conformance.proxy import exchange_numbers
-from gt_conformance.results.record_types import CasesRecord
+from gt_conformance.results.case_types import CasesRecord
 from gt_conformance.runbook import Runbook, load_directory
 from gt_conformance.tenant import Tenant, TenantKind, choose
 from gt_conformance.vocabulary import Outcome, Route

@@ -30,7 +30,7 @@ from gt_conformance.fleet._fleet import Fleet, FleetTenant
 from gt_conformance.fleet._folder import Folder
 from gt_conformance.judgement import HumanInput
 from gt_conformance.planning import Selection, require_known_mapping
-from gt_conformance.results.record_types import OptionNotes
+from gt_conformance.results.run_types import OptionNotes
 from gt_conformance.runner import HttpSender, Lateness, SharedBudget
 from gt_conformance.session import Notes, Session
 from gt_conformance.table import JudgedTenant

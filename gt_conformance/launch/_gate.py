@@ -12,7 +12,7 @@ from gt_conformance.comparison import FailOn
 from gt_conformance.errors import InputError, Location, Problem, unknown
 from gt_conformance.history import ACCEPTED, DEFAULT_KEPT, History, past_run
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OptionsRecord, RunRecord, TenantAddress
+from gt_conformance.results.run_types import OptionsRecord, RunRecord, TenantAddress
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import load_human_input
 from gt_conformance.tenant import Tenant, TenantKind, is_loopback

@@ -17,7 +17,7 @@ from gt_conformance.launch._gate import Baseline
 from gt_conformance.launch._interrupt import Interrupts
 from gt_conformance.launch._settings import Settings, add_companions
 from gt_conformance.planning import Case, list_cases, make_plan, require_known_mapping
-from gt_conformance.results.record_types import OptionNotes
+from gt_conformance.results.run_types import OptionNotes
 from gt_conformance.runbook import load_directory
 from gt_conformance.session import Notes, Session, load_human_input, select_clients
 from gt_conformance.tenant import Tenant, TenantKind

@@ -14,7 +14,8 @@ from gt_conformance.checks import SURFACES, Address, Surface
 from gt_conformance.exchange import ExchangeRecord, Presentation
 from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record, findings_of, route_title
-from gt_conformance.results.record_types import CheckRecord, CredentialRecord
+from gt_conformance.results.case_types import CheckRecord
+from gt_conformance.results.run_types import CredentialRecord
 from gt_conformance.tenant import OTHER_TENANT
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Outcome, Route
 

@@ -15,7 +15,7 @@ from gt_conformance.planning import CaseKind
 from gt_conformance.profile import published
 from gt_conformance.report._findings import Place, placed_checks
 from gt_conformance.report._format import numbered
-from gt_conformance.results.record_types import CasesRecord, CheckRecord
+from gt_conformance.results.case_types import CasesRecord, CheckRecord
 from gt_conformance.vocabulary import Outcome
 
 NOT_RUN = "not_run"

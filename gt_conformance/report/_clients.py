@@ -9,7 +9,7 @@ from gt_conformance.exchange import ExchangeRecord, shortened
 from gt_conformance.report._findings import blockers, violations
 from gt_conformance.report._format import Line
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import (
+from gt_conformance.results.case_types import (
     CallRecord,
     CasesRecord,
     CheckRecord,

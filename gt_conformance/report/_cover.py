@@ -7,7 +7,7 @@ from gt_conformance.planning import CaseKind
 from gt_conformance.report._decision import decision, decision_reason, is_embedded, tone, word
 from gt_conformance.report._format import interruption, moment, numbered, profile_name, seconds, tally
 from gt_conformance.results import Record, cases, is_partial, noun
-from gt_conformance.results.record_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
+from gt_conformance.results.run_types import SELECTION_NAMES, SHARE_NAMES, OptionsRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)

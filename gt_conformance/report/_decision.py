@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gt_conformance.report._findings import Finding, count, findings, listed, violations, waived
 from gt_conformance.report._format import interruption, numbered
 from gt_conformance.results import Record, cases, decide, decide_runbook
-from gt_conformance.results.record_types import RunbookRecord
+from gt_conformance.results.case_types import RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome
 
 EMBEDDED = "EMBEDDED"

@@ -10,7 +10,8 @@ from gt_conformance.checks import clauses
 from gt_conformance.planning import CaseKind
 from gt_conformance.report._format import numbered
 from gt_conformance.results import RecordedCase, cases, noun
-from gt_conformance.results.record_types import CasesRecord, CheckRecord, FindingRecord, Record, WaiverRecord
+from gt_conformance.results.case_types import CasesRecord, CheckRecord, FindingRecord, WaiverRecord
+from gt_conformance.results.record_types import Record
 from gt_conformance.vocabulary import Actor, Outcome
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gt_conformance.results import Record, count
-from gt_conformance.results.record_types import OUTCOME_NAMES, RunRecord, Totals
+from gt_conformance.results.run_types import OUTCOME_NAMES, RunRecord, Totals
 from gt_conformance.vocabulary import Outcome
 
 

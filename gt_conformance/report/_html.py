@@ -43,7 +43,7 @@ from gt_conformance.report import (
 )
 from gt_conformance.report._findings import Finding, Place, placed_checks
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord, RunbookRecord
+from gt_conformance.results.case_types import CheckRecord, RunbookRecord
 from gt_conformance.vocabulary import Decision, EvidenceLevel, Outcome, Route, RunbookOutcome, Verdict
 
 _LOADER = PackageLoader("gt_conformance.report")

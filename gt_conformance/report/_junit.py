@@ -11,7 +11,7 @@ from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decisions
 from gt_conformance.report._findings import actor_in_words
 from gt_conformance.results import Record, RecordedCase, cases, noun
-from gt_conformance.results.record_types import CheckRecord, WaiverRecord
+from gt_conformance.results.case_types import CheckRecord, WaiverRecord
 from gt_conformance.vocabulary import Actor, Outcome
 
 _LONGEST = 2_000

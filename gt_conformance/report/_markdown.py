@@ -17,7 +17,7 @@ from gt_conformance.report._since import Group, since
 from gt_conformance.report._spending import is_priced, spent_in_short
 from gt_conformance.report._times import describe_chats, promise_lines
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import OUTCOME_NAMES, Totals
+from gt_conformance.results.run_types import OUTCOME_NAMES, Totals
 from gt_conformance.vocabulary import Decision, Outcome, Route, Verdict
 
 LONGEST = 60_000

@@ -8,7 +8,7 @@ from gt_conformance.report._cover import Cover, cover
 from gt_conformance.report._decision import runbook_decision
 from gt_conformance.report._format import tally
 from gt_conformance.results import Record, runbook_cases
-from gt_conformance.results.record_types import ItemRecord, RowRecord, RunbookRecord
+from gt_conformance.results.case_types import ItemRecord, RowRecord, RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome, Route
 
 _JOINS = "base_url.joins"

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.report._decision import decision, runbook_decision
 from gt_conformance.results import Record, cases
-from gt_conformance.results.record_types import OUTCOME_NAMES, TenantAddress, UsageRecord
+from gt_conformance.results.run_types import OUTCOME_NAMES, TenantAddress, UsageRecord
 from gt_conformance.vocabulary import Decision, Outcome, Severity
 
 _LONGEST = 200

@@ -1,7 +1,7 @@
 """What a run used and what it cost, in words."""
 
 from gt_conformance.report._format import format_cost, format_money, numbered
-from gt_conformance.results.record_types import SpendingRecord, TrafficRecord
+from gt_conformance.results.run_types import SpendingRecord, TrafficRecord
 
 _MOST_NAMED = 5
 

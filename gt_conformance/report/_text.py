@@ -24,7 +24,7 @@ from gt_conformance.report._since import since
 from gt_conformance.report._spending import spent_in_short
 from gt_conformance.report._times import describe_chats
 from gt_conformance.results import Record, count
-from gt_conformance.results.record_types import BlockerRecord, CheckRecord, RunbookRecord
+from gt_conformance.results.case_types import BlockerRecord, CheckRecord, RunbookRecord
 from gt_conformance.vocabulary import Decision, Outcome
 
 _WIDTH: ContextVar[int] = ContextVar("width", default=110)

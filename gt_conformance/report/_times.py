@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gt_conformance.report._format import numbered
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import NightRecord, ObjectiveRecord, PercentilesRecord, SeriesRecord
+from gt_conformance.results.record_types import NightRecord
+from gt_conformance.results.run_types import ObjectiveRecord, PercentilesRecord, SeriesRecord
 from gt_conformance.tenant import Measure
 from gt_conformance.vocabulary import Outcome, Route
 

@@ -12,16 +12,9 @@ from gt_conformance.results._cases import RecordedCase, cases, of_all_in
 from gt_conformance.results._decision import outcome_of, settle
 from gt_conformance.results._judged import waiver_record
 from gt_conformance.results._seal import seal
-from gt_conformance.results.record_types import (
-    SHARE_NAMES,
-    BlockerRecord,
-    CheckRecord,
-    Draft,
-    Record,
-    ScopeRecord,
-    ShareName,
-    ViolationRecord,
-)
+from gt_conformance.results.case_types import BlockerRecord, CheckRecord, ViolationRecord
+from gt_conformance.results.record_types import Draft, Record
+from gt_conformance.results.run_types import SHARE_NAMES, ScopeRecord, ShareName
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import ATTESTATION, Outcome, Route
 from gt_conformance.waiver import TENANT, Flaw, Judged, Waivers

@@ -10,19 +10,9 @@ from gt_conformance.results._cases import client_totals, count, runbook_cases, t
 from gt_conformance.results._decision import decide, decide_runbook
 from gt_conformance.results._findings import find
 from gt_conformance.results._times import judge_objectives, measure_times, objectives_in, samples_of
-from gt_conformance.results.record_types import (
-    CaseRecord,
-    Draft,
-    Record,
-    RowRecord,
-    RunbookFacts,
-    RunbookRecord,
-    RunRecord,
-    ScopeRecord,
-    ShareName,
-    ShareRecord,
-    TrafficRecord,
-)
+from gt_conformance.results.case_types import CaseRecord, RowRecord, RunbookFacts, RunbookRecord
+from gt_conformance.results.record_types import Draft, Record
+from gt_conformance.results.run_types import RunRecord, ScopeRecord, ShareName, ShareRecord, TrafficRecord
 from gt_conformance.tenant import TenantKind
 from gt_conformance.vocabulary import SANDBOX_HEADER, Outcome, Route, RunbookOutcome, Verdict
 

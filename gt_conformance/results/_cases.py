@@ -5,15 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, assert_never
 
 from gt_conformance.planning import CaseKind
-from gt_conformance.results.record_types import (
-    SHARE_NAMES,
-    CasesRecord,
-    CheckRecord,
-    Record,
-    RunbookFacts,
-    ScopeRecord,
-    Totals,
-)
+from gt_conformance.results.case_types import CasesRecord, CheckRecord, RunbookFacts
+from gt_conformance.results.record_types import Record
+from gt_conformance.results.run_types import SHARE_NAMES, ScopeRecord, Totals
 from gt_conformance.vocabulary import CHECKLIST_LENGTH, Outcome, Route
 
 

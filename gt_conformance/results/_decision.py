@@ -7,15 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import RecordedCase, cases, is_whole, of_all_in
-from gt_conformance.results.record_types import (
-    CasesRecord,
-    CheckRecord,
-    ItemRecord,
-    Record,
-    RowRecord,
-    RunbookFacts,
-    ScopeRecord,
-)
+from gt_conformance.results.case_types import CasesRecord, CheckRecord, ItemRecord, RowRecord, RunbookFacts
+from gt_conformance.results.record_types import Record
+from gt_conformance.results.run_types import ScopeRecord
 from gt_conformance.tenant import objective_of_id
 from gt_conformance.vocabulary import ATTESTATION, Decision, Outcome, Verdict
 

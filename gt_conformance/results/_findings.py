@@ -7,7 +7,7 @@ from gt_conformance.errors import name_finding
 from gt_conformance.exchange import ExchangeRecord
 from gt_conformance.planning import CaseKind
 from gt_conformance.results._cases import RecordedCase, cases
-from gt_conformance.results.record_types import (
+from gt_conformance.results.case_types import (
     BlockerRecord,
     CasesRecord,
     CheckRecord,

@@ -11,7 +11,7 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.judgement import Judgement, known
 from gt_conformance.planning import CaseKind, Plan, as_entered
 from gt_conformance.results._decision import because_of
-from gt_conformance.results.record_types import (
+from gt_conformance.results.case_types import (
     AdvisoryRecord,
     AttemptRecord,
     BlockerRecord,

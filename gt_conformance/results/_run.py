@@ -28,14 +28,13 @@ from gt_conformance.results._judged import (
     tenant_check_records,
 )
 from gt_conformance.results._times import record_earlier
-from gt_conformance.results.record_types import (
+from gt_conformance.results.record_types import Draft, Record
+from gt_conformance.results.run_types import (
     CostRecord,
     CredentialRecord,
-    Draft,
     OptionsRecord,
     ProfileRecord,
     ProvenanceRecord,
-    Record,
     RunRecord,
     ShareName,
     SpendingRecord,

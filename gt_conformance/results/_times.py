@@ -8,20 +8,17 @@ from gt_conformance.checks import finding_of
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import ExchangeRecord, recorded_times
 from gt_conformance.results._decision import outcome_of
-from gt_conformance.results.record_types import (
-    BlockerRecord,
-    CheckRecord,
+from gt_conformance.results.case_types import BlockerRecord, CheckRecord, RunbookFacts, ViolationRecord
+from gt_conformance.results.record_types import Draft
+from gt_conformance.results.run_types import (
     CredentialRecord,
-    Draft,
     EarlierValuesRecord,
     ObjectiveRecord,
     PercentilesRecord,
-    RunbookFacts,
     RunRecord,
     SeriesRecord,
     SloRecord,
     TimesRecord,
-    ViolationRecord,
 )
 from gt_conformance.tenant import Objective, read_objectives
 from gt_conformance.timing import Past, PastRun, Sample, Samples, Verdict

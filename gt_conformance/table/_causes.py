@@ -12,7 +12,7 @@ from typing import Any
 
 from gt_conformance.errors import name_finding
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import FindingRecord
+from gt_conformance.results.case_types import FindingRecord
 from gt_conformance.vocabulary import Modality
 from gt_conformance.waiver import WAIVED_SUFFIX
 

@@ -11,7 +11,8 @@ from gt_conformance import results
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.planning import CaseKind
 from gt_conformance.results import Record, RecordedCase
-from gt_conformance.results.record_types import SELECTION_NAMES, FindingRecord
+from gt_conformance.results.case_types import FindingRecord
+from gt_conformance.results.run_types import SELECTION_NAMES
 from gt_conformance.table._causes import Words, name_across
 from gt_conformance.vocabulary import Actor, Decision, Outcome, Severity
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 from gt_conformance import results
 from gt_conformance.exchange import inert, shortened
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord, FindingRecord, ObjectiveRecord, TimesRecord
+from gt_conformance.results.case_types import CheckRecord, FindingRecord
+from gt_conformance.results.run_types import ObjectiveRecord, TimesRecord
 from gt_conformance.vocabulary import ATTESTATION, Outcome
 
 _LONGEST = 200

@@ -16,7 +16,7 @@ from gt_conformance.checks import BUILT_IN, CheckCall, CheckResult, Earlier
 from gt_conformance.errors import InputError
 from gt_conformance.planning import CaseKind, Plan, Selection, list_cases, make_plan
 from gt_conformance.results import Record
-from gt_conformance.results.record_types import CheckRecord
+from gt_conformance.results.case_types import CheckRecord
 from gt_conformance.runbook import Runbook
 from gt_conformance.runner import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.session import Session

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from gt_conformance import __version__
 from gt_conformance.report import Gauge, format_gauges
-from gt_conformance.results.record_types import TenantAddress
+from gt_conformance.results.run_types import TenantAddress
 from gt_conformance.vocabulary import Outcome
 from gt_conformance.watch._round import MOST_REQUESTS, Observation, Round
 from gt_loopback import BackgroundServer

@@ -11,7 +11,7 @@ from gt_conformance import session
 from gt_conformance.checks import BUILT_IN, MINIMAL, CheckCall, CheckResult, Parameters, narrowest_key, reaches
 from gt_conformance.exchange import Exchange
 from gt_conformance.planning import Plan, tenant_case
-from gt_conformance.results.record_types import TenantAddress
+from gt_conformance.results.run_types import TenantAddress
 from gt_conformance.runner import OUT_OF_REQUESTS, OUT_OF_TOKENS, HttpSender
 from gt_conformance.spending import worst_case
 from gt_conformance.tenant import Credential, Tenant, TenantKind
