@@ -1,29 +1,21 @@
-"""The plan: which checks each row takes, with which credential, each once, and nothing sent to know it."""
+"""The plan: the checks of rows and items, their keys, and what is blocked before anything is sent."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
-from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gt_conformance import resources
-from gt_conformance.checks import BUILT_IN, TENANT_CHECKS, CheckCall, Parameters, checks
+from gt_conformance.checks import TENANT_CHECKS, CheckCall, checks
 from gt_conformance.errors import InputError
 from gt_conformance.planning import (
     Case,
     CaseKind,
     Plan,
     Selection,
-    client_case,
-    item_case,
     list_cases,
     make_plan,
     require_known_mapping,
-    row_case,
     tenant_case,
 )
 from gt_conformance.runbook import (
@@ -31,15 +23,15 @@ from gt_conformance.runbook import (
     ChecklistItem,
     ClientProfile,
     EmbeddingsProfile,
-    Row,
     Runbook,
-    load_directory,
 )
-from gt_conformance.tenant import Credential, KeyMapping, Tenant
-from gt_conformance.vocabulary import Purpose, Route, Scope, Verdict
+from gt_conformance.tenant import Credential, KeyMapping
+from gt_conformance.vocabulary import Route, Scope, Verdict
 from tests.fake_tenant import ALIAS, BASE_URL, INFERENCE, key, tenant_of
+from tests.planned import APP, CHAT, TENANT, UPLOAD, a_book, bundled, ids, planned_row
 
 QUIET = ChatProfile(stream="never")
+
 CHAT_ADDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nothing": ({"chat": QUIET}, []),
     "a stream": ({"chat": replace(QUIET, stream="always")}, ["chat.streams"]),
@@ -49,6 +41,7 @@ CHAT_ADDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "discovery": ({"chat": QUIET, "discovery": ("GET /api/tags",)}, ["client.discovery"]),
     "another surface by default": ({"chat": QUIET, "default_surface": "/responses"}, ["vendor.responses_refused"]),
 }
+
 EMBEDDINGS_ADD: dict[str, tuple[EmbeddingsProfile | None, list[str]]] = {
     "no profile": (None, []),
     "floats": (EmbeddingsProfile("float"), []),
@@ -56,43 +49,6 @@ EMBEDDINGS_ADD: dict[str, tuple[EmbeddingsProfile | None, list[str]]] = {
     "token ids": (EmbeddingsProfile("none", "token_ids"), ["embeddings.token_ids"]),
     "both": (EmbeddingsProfile("base64", "token_ids"), ["embeddings.base64", "embeddings.token_ids"]),
 }
-
-CHAT = key("chat", scopes=INFERENCE)
-UPLOAD = key(
-    "upload", purpose=Purpose.UPLOAD, scopes=frozenset({Scope.DATASETS_WRITE}), models=None, datasets=frozenset({"d"})
-)
-APP = key(
-    "app",
-    purpose=Purpose.CONVERSATION,
-    scopes=INFERENCE | {Scope.DATASETS_WRITE},
-    datasets=frozenset({"d"}),
-    inherits=("chat", "upload"),
-)
-TENANT = tenant_of(CHAT, UPLOAD, APP, dataset="d")
-
-
-@cache
-def bundled() -> Mapping[str, Runbook]:
-    """The runbooks that come with the project, by id."""
-    return {book.id: book for book in load_directory(resources.runbooks_dir())}
-
-
-def a_book(*clients: ClientProfile, book_id: str = "dify", **verdicts: Verdict) -> Runbook:
-    """A runbook whose rows have these verdicts, all others being refused, for these clients."""
-    rows = tuple(
-        Row(book_id, route, verdicts.get(route.value, Verdict.NOT_SUPPORTED), "As the test says.") for route in Route
-    )
-    return replace(bundled()["dify"], id=book_id, rows=rows, measured_clients=clients, checklist=())
-
-
-def planned_row(book: Runbook, route: Route, tenant: Tenant = TENANT) -> Case:
-    """The row of that route in the plan of the runbook alone."""
-    return make_plan(tenant, [book]).case(book.row(route).id)
-
-
-def ids(row: Case) -> list[str]:
-    """The ids of a row's checks, each once."""
-    return list(dict.fromkeys(check.check for check in row.checks))
 
 
 def added_to(plain: Case, row: Case) -> list[str]:
@@ -136,174 +92,6 @@ def test_every_bundled_row_takes_checks() -> None:
         assert ids(case), case.id
         assert set(ids(case)) <= declared, case.id
     assert {item.check for item in plan.distinct} <= checks().keys()
-
-
-# -- the parameters that a client's profile gives
-
-
-def parameters(book: Runbook, route: Route, check: str) -> list[Parameters]:
-    """The parameters with which the row takes the check, in order."""
-    return [item.parameters for item in planned_row(book, route).checks if item.check == check]
-
-
-def chatting(**facts: Any) -> ClientProfile:
-    """A client with that chat profile."""
-    return ClientProfile(chat=ChatProfile(**facts))
-
-
-LIMIT: dict[str, Any] = {"token_limit": "max_tokens", "token_limit_value": 65_536}
-SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
-    "completes: plain": ("chat.completes", [chatting()], [Parameters()]),
-    "completes: the client's own fields": (
-        "chat.completes",
-        [chatting(token_limit="max_tokens", token_limit_value=5, fields=(("user", "u"),))],
-        [Parameters(token_limit="max_tokens", token_limit_value=5, fields=(("user", "u"),))],
-    ),
-    "completes: two clients alike are one": ("chat.completes", [chatting(), chatting(tools=True)], [Parameters()]),
-    "completes: two that differ are two": (
-        "chat.completes",
-        [chatting(), chatting(token_limit="max_tokens")],
-        [Parameters(), Parameters(token_limit="max_tokens")],
-    ),
-    "streams: usage as the client asks": (
-        "chat.streams",
-        [chatting(stream_usage="always")],
-        [Parameters(stream_usage=True)],
-    ),
-    "streams: no usage": ("chat.streams", [chatting(stream_usage="never")], [Parameters()]),
-    "streams: usage perhaps": (
-        "chat.streams",
-        [chatting(stream_usage="optional")],
-        [Parameters(), Parameters(stream_usage=True)],
-    ),
-    "streams: a client that reads LF alone": (
-        "chat.streams",
-        [chatting(stream_usage="never", sse="lf_data_only")],
-        [Parameters(lf_data_only=True)],
-    ),
-    "streams: not for the client that does not": (
-        "chat.streams",
-        [chatting(stream="never"), chatting(stream_usage="never", token_limit="max_tokens")],
-        [Parameters(token_limit="max_tokens")],
-    ),
-    "published: the stream too, where the client streams": (
-        "chat.model_is_published",
-        [chatting(stream_usage="always"), chatting(stream="never")],
-        [Parameters(), Parameters(stream=True, stream_usage=True)],
-    ),
-    "forms: required of a client that sends them": (
-        "chat.message_forms",
-        [chatting(), chatting(message_forms=True)],
-        [Parameters(required=True)],
-    ),
-    "forms: a should for others": ("chat.message_forms", [chatting()], [Parameters(required=False)]),
-    "limits: the client's own value": ("chat.token_limits", [chatting(**LIMIT)], [Parameters(**LIMIT)]),
-    "limits: no value of its own": ("chat.token_limits", [chatting(token_limit="max_tokens")], [Parameters()]),
-    "load: as the client's": (
-        "chat.client_load",
-        [chatting(stream="always", load=(("tools", 9),)), chatting(load=(("tools", 2),))],
-        [Parameters(load=(("tools", 9),), stream=True), Parameters(load=(("tools", 2),))],
-    ),
-    "discovery: as the client's": (
-        "client.discovery",
-        [ClientProfile(discovery=("GET /api/tags",))],
-        [Parameters(discovery=("GET /api/tags",))],
-    ),
-    "joins: once for clients that join alike": (
-        "base_url.joins",
-        [chatting(), chatting(tools=True)],
-        [Parameters(route=Route.CHAT, base_path="/api/tenant")],
-    ),
-}
-
-
-MINIMAL = Parameters(minimal=True)
-PLAINEST = {"chat.completes", "chat.model_is_published", "embeddings.batch"}
-"""What each row's own key asks for in the plainest request, before one key asks for what clients send beyond it."""
-
-
-@pytest.mark.parametrize(("check", "clients", "wanted"), SHAPES.values(), ids=SHAPES)
-def test_a_chat_is_probed_in_the_shape_of_its_clients(
-    check: str, clients: Sequence[ClientProfile], wanted: list[Parameters]
-) -> None:
-    """A check is asked for once for each different shape that the runbook's clients use; some in the plainest first."""
-    found = parameters(a_book(*clients, chat=Verdict.NATIVE), Route.CHAT, check)
-    assert found == [*([MINIMAL] if check in PLAINEST else []), *wanted]
-
-
-EMBEDDED: dict[str, tuple[str, EmbeddingsProfile, list[Parameters]]] = {
-    "batch": (
-        "embeddings.batch",
-        EmbeddingsProfile("float", batch=False),
-        [Parameters(encoding_format="float", batch=False)],
-    ),
-    "published": (
-        "embeddings.model_is_published",
-        EmbeddingsProfile("base64"),
-        [Parameters(batch=False, minimal=True), Parameters(encoding_format="base64")],
-    ),
-    "base64": ("embeddings.base64", EmbeddingsProfile("base64", batch=False), [Parameters(batch=False)]),
-    "token ids": (
-        "embeddings.token_ids",
-        EmbeddingsProfile("float", "token_ids"),
-        [Parameters(encoding_format="float", base_path="/api/tenant")],
-    ),
-}
-
-
-@pytest.mark.parametrize(("check", "profile", "wanted"), EMBEDDED.values(), ids=EMBEDDED)
-def test_embeddings_are_probed_in_the_shape_of_the_client(
-    check: str, profile: EmbeddingsProfile, wanted: list[Parameters]
-) -> None:
-    """Embeddings are asked for in the encoding and the batches that the client uses, token ids at its address."""
-    book = a_book(ClientProfile(embeddings=profile), embeddings=Verdict.NATIVE)
-    assert parameters(book, Route.EMBEDDINGS, check) == [*([MINIMAL] if check in PLAINEST else []), *wanted]
-
-
-def test_a_refusal_is_asked_of_its_own_route() -> None:
-    """A refused row asks for the refusal of its own route."""
-    for route in Route:
-        assert parameters(a_book(), route, "route.refused") == [Parameters(route=route)]
-
-
-JOINS: dict[str, tuple[str, str, str]] = {
-    "as documented": ("https://<tenant-host>/api/tenant", "verbatim", "/gt/api"),
-    "with /v1": ("https://<tenant-host>/api/tenant/v1", "verbatim", "/gt/api/v1"),
-    "by a client that adds /v1": ("https://<tenant-host>/api/tenant", "adds_v1", "/gt/api/v1"),
-    "by one that finds it there": ("https://<tenant-host>/api/tenant/v1", "adds_v1", "/gt/api/v1"),
-    "at another path of the host": ("https://<tenant-host>/openai", "verbatim", "/openai"),
-}
-
-
-@pytest.mark.parametrize(("base_url", "joins", "path"), JOINS.values(), ids=JOINS)
-def test_a_documented_base_url_is_taken_to_this_tenant(base_url: str, joins: str, path: str) -> None:
-    """The base URL of a runbook, as its client completes it, is tried on the host and path of the tenant."""
-    book = replace(a_book(ClientProfile(joins=joins), models=Verdict.NATIVE), base_url=base_url)
-    row = planned_row(book, Route.MODELS, replace(TENANT, base_url="https://acme.example/gt/api"))
-    [call] = [item for item in row.checks if item.check == "base_url.joins"]
-    assert call.parameters == Parameters(route=Route.MODELS, base_path=path)
-
-
-def test_parameters_are_told_where_they_differ() -> None:
-    """The record of a check names the parameters that are not at their defaults, as JSON values."""
-    told = Parameters(route=Route.CHAT, fields=(("seed", 1),), load=(("tools", 2),), discovery=("GET /x",)).described()
-    assert told == {"route": "chat", "fields": {"seed": 1}, "load": {"tools": 2}, "discovery": ["GET /x"]}
-    assert Parameters().described() == {}
-    assert Parameters(required=False).described() == {"required": False}
-    assert Parameters(required=True).described() == {}
-
-
-def test_subjects_have_one_order() -> None:
-    """By check, then by key, then by parameters: plans and reports are the same from run to run."""
-    ordered = [
-        CheckCall("a"),
-        CheckCall("a", "x"),
-        CheckCall("a", "x", Parameters(stream=True)),
-        CheckCall("a", "y"),
-        CheckCall("b"),
-    ]
-    keys = [call.sort_key for call in ordered]
-    assert keys == sorted(set(keys))
 
 
 # -- credentials
@@ -400,6 +188,7 @@ def test_an_address_is_tried_by_the_narrowest_key_of_its_route() -> None:
 
 # -- checklist items
 
+
 ITEMS: dict[str, tuple[tuple[str, ...], list[tuple[str, str | None]]]] = {
     "what rows take already": (("chat.roles", "files.status"), [("chat.roles", "chat"), ("files.status", "upload")]),
     "a person's word is no check": (("attestation", "chat.roles"), [("chat.roles", "chat")]),
@@ -412,6 +201,8 @@ ITEMS: dict[str, tuple[tuple[str, ...], list[tuple[str, str | None]]]] = {
     "the key that converses": (("conversation.continuity",), [("conversation.continuity", "app")]),
     "each once": (("chat.roles", "chat.roles"), [("chat.roles", "chat")]),
 }
+
+
 EXTENDED = {
     "conversation_files": Verdict.GT_EXTENSION,
     "dataset_files": Verdict.GT_EXTENSION,
@@ -468,115 +259,6 @@ def test_an_item_without_a_key_is_blocked_already() -> None:
         f"Add a live key to the tenant file with purpose conversation, allowed {ALIAS}.",
         f"Add a live key to the tenant file with scope inference:embed, allowed {ALIAS}.",
     ]
-
-
-# -- selection
-
-
-def narrowed(runbooks: Sequence[Runbook], ids_left: Sequence[str] | set[str]) -> Plan:
-    """The plan of the cases of these ids, in the order given."""
-    known = {case.id: case for case in list_cases(runbooks)}
-    return make_plan(TENANT, runbooks, [known[case_id] for case_id in ids_left])
-
-
-def test_cases_have_ids_of_their_own() -> None:
-    """A row, an item, a tenant-wide check and a row for real clients each have an id that never changes."""
-    dify = bundled()["dify"]
-    cases = [row_case(dify.row(Route.CHAT)), item_case(dify.checklist[1]), tenant_case("key.required")]
-    cases.append(client_case(dify.row(Route.CHAT)))
-    assert [case.id for case in cases] == [
-        *("dify-chat-native", "dify-item-2", "tenant-key.required", "dify-client-chat")
-    ]
-    assert [case.runbook for case in cases] == ["dify", "dify", None, "dify"]
-    assert [(case.route, case.number) for case in cases] == [
-        *((Route.CHAT, None), (None, 2), (None, None), (Route.CHAT, None))
-    ]
-    every = list_cases(list(bundled().values()), driven=bundled())
-    assert len({case.id for case in every}) == len(every)
-
-
-SELECTIONS: dict[str, tuple[Selection, list[str]]] = {
-    "a runbook": (Selection(("aider",)), ["aider-item-1", "aider-item-2", "aider-item-3"]),
-    "a route": (Selection(("aider", "dify"), (Route.SPEECH,)), []),
-    "a verdict": (Selection(("aider",), verdicts=(Verdict.NATIVE,)), []),
-}
-
-
-@pytest.mark.parametrize(("selection", "items"), SELECTIONS.values(), ids=SELECTIONS)
-def test_items_go_with_whole_runbooks(selection: Selection, items: list[str]) -> None:
-    """Where only some rows of a runbook are selected, its checklist is not; the tenant is always checked.
-
-    What is about the tenant whoever asks is left to a run of all runbooks.
-    """
-    books = list(bundled().values())
-    cases = list_cases(books, selection)
-    assert [case.id for case in cases if case.kind is CaseKind.ITEM] == items
-    assert [case.row for case in cases if case.kind is CaseKind.ROW] == [
-        row
-        for book in books
-        for row in book.rows
-        if book.id in selection.runbooks
-        and row.route in (selection.routes or Route)
-        and row.verdict in (selection.verdicts or Verdict)
-    ]
-    wide = [check for check in TENANT_CHECKS if not BUILT_IN[check].of_all]
-    assert [case.subject for case in cases if case.kind is CaseKind.TENANT] == wide
-    assert len(wide) < len(TENANT_CHECKS)
-
-
-def test_the_rows_of_a_driven_runbook_are_cases_for_its_clients_too() -> None:
-    """They stand in the plan without checks: what they take is known once the clients were driven."""
-    books = list(bundled().values())
-    cases = list_cases(books, Selection(("aider", "dify"), (Route.CHAT,)), driven={"dify"})
-    plan = make_plan(TENANT, books, cases)
-    assert [(case.id, case.checks) for case in plan.of(CaseKind.CLIENT)] == [("dify-client-chat", ())]
-
-
-NOTHING: dict[str, tuple[Selection, str]] = {
-    "a name misspelt": (Selection(("dfy",)), "there is no runbook 'dfy'. Did you mean dify?"),
-    "no row": (Selection(("aider",), (Route.DATASET_FILES,), (Verdict.NATIVE,)), "No row is selected"),
-}
-
-
-@pytest.mark.parametrize(("selection", "message"), NOTHING.values(), ids=NOTHING)
-def test_a_selection_of_nothing_is_an_error(selection: Selection, message: str) -> None:
-    """What would test nothing is refused in a sentence, with the nearest name."""
-    with pytest.raises(InputError) as caught:
-        list_cases(list(bundled().values()), selection)
-    assert message in str(caught.value)
-
-
-def test_the_order_of_selection_does_not_matter() -> None:
-    """The same runbooks and rows in another order are judged by the same checks in the same order."""
-    books = [bundled()[name] for name in ("n8n", "dify", "aider")]
-    rows = [book.row(route).id for book in books for route in (Route.CHAT, Route.FILE_STATUS)]
-    plans = [narrowed(order, rows) for order in permutations(books)]
-    plans += [narrowed(books, order) for order in (rows[::-1], set(rows))]
-    assert len({plan.distinct for plan in plans}) == 1
-    assert {frozenset(case.id for case in plan.cases) for plan in plans} == {frozenset(rows)}
-
-
-@given(st.data())
-@settings(max_examples=30)
-def test_any_order_of_any_selection_is_one_plan(data: st.DataObject) -> None:
-    """Whatever is selected, in whatever order, is judged by the same checks in the same order."""
-    books = data.draw(st.lists(st.sampled_from(list(bundled().values())), min_size=1, max_size=4, unique=True))
-    left = data.draw(st.lists(st.sampled_from([case.id for case in list_cases(books)]), unique=True))
-    one = narrowed(books, left)
-    two = narrowed(data.draw(st.permutations(books)), data.draw(st.permutations(left)))
-    assert one.distinct == two.distinct
-    assert {case.id: case.checks for case in one.cases} == {case.id: case.checks for case in two.cases}
-    assert {case.id for case in one.cases} == set(left)
-
-
-def test_each_distinct_check_stands_once() -> None:
-    """However many rows want a check with a key and parameters, it is planned once, in a stable order."""
-    plan = make_plan(TENANT, list(bundled().values()))
-    calls = list(plan.distinct)
-    wanted = {call for case in plan.cases for call in case.checks}
-    assert len(calls) == len(wanted)
-    assert set(calls) == wanted
-    assert calls == sorted(calls, key=lambda call: call.sort_key)
 
 
 # -- what is blocked before anything is sent
@@ -649,6 +331,7 @@ LACKING: dict[str, tuple[tuple[Credential, ...], set[str]]] = {
         | {"dataset.not_allowlisted_refused", "files.isolated", "conversation.isolated"},
     ),
 }
+
 NEEDS = {
     "dataset.not_allowlisted_refused": "upload",
     "files.isolated": "upload",

@@ -1,32 +1,22 @@
-"""Requests over real sockets: bounded in time, size and number, tried again only where that is fair."""
+"""Requests over real sockets: what is sent and received, where requests may go, and what an answer may take."""
 
 import asyncio
 import base64
-import bisect
 import gzip
 import itertools
-import math
 import ssl
 import tracemalloc
 import zlib
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import anyio
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Failure, FilePart, Presentation
-from gt_conformance.runner import HttpSender, SharedBudget
 from gt_conformance.runner._reading import Decoder, TooLarge
-from gt_conformance.runner._sender import Pace
 from gt_conformance.tenant import Limits, Secret
-from tests.clocks import FakeClock
 from tests.fake_tenant import key, tenant_of
 from tests.loopback_http import (
     QUICK,
@@ -40,11 +30,11 @@ from tests.loopback_http import (
     closes_after,
     holds_after,
     http,
-    in_turn,
     repeats,
     sends,
     serving,
 )
+from tests.one_exchange import ended, exchanged
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -52,23 +42,6 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encod
 def chunked(data: bytes) -> bytes:
     """The data as one chunk."""
     return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def exchanged(
-    handler: Handler, limits: Limits = QUICK, clock: FakeClock | None = None, **facts: Any
-) -> tuple[Exchange, Server]:
-    """What one request to such a server comes to."""
-
-    async def main() -> tuple[Exchange, Server]:
-        async with serving(handler) as server:
-            sender = a_sender(a_tenant(server.url, limits), clock)
-            try:
-                exchange = await sender.send(a_request(server.url, **facts), "x1")
-            finally:
-                await sender.close()
-            return exchange, server
-
-    return asyncio.run(main())
 
 
 # -- an answer
@@ -177,6 +150,7 @@ def test_no_cookie_goes_from_one_key_to_another() -> None:
 
 # -- where requests may go
 
+
 ELSEWHERE = [
     "https://evil.example/v1/models",
     "http://127.0.0.1:1/v1/models",
@@ -229,213 +203,6 @@ def test_a_redirect_to_nowhere_is_an_answer_too(location: str) -> None:
     exchange, _ = exchanged(sends(http(b"", "302 Found", Location=location)))
     assert exchange.response is not None
     assert exchange.response.status == 302
-
-
-# -- tried again
-
-BUSY_ALWAYS = http(b"", "429 Too Many Requests")
-DOWN_FOR_NOW = http(b"", "503 Service Unavailable", Retry_After="0")
-
-
-ASKED: dict[str, tuple[dict[str, str], float]] = {
-    "seconds": ({"Retry_After": "3"}, 3),
-    "a part of a second": ({"Retry_After": "0.3"}, 0.3),
-    "none": ({"Retry_After": "0"}, 0),
-    "less than none": ({"Retry_After": "-5"}, 0),
-    "an hour": ({"Retry_After": "3600"}, 10),
-    "for ever": ({"Retry_After": "inf"}, 10),
-    "milliseconds": ({"Retry_After_Ms": "1500"}, 1.5),
-    "milliseconds and seconds": ({"Retry_After": "2", "Retry_After_Ms": "1500"}, 1.5),
-    "milliseconds that are none": ({"Retry_After": "2", "Retry_After_Ms": "soon"}, 2),
-    "a date": ({"Retry_After": "Sun, 22 Nov 2026 02:00:07 GMT"}, 7),
-    "a date in the form of RFC 850": ({"Retry_After": "Sunday, 22-Nov-26 02:00:07 GMT"}, 7),
-    "a date in the form of asctime": ({"Retry_After": "Sun Nov 22 02:00:07 2026"}, 7),
-    "a date by the tenant's clock": (
-        {"Date": "Sun, 22 Nov 2026 09:30:00 GMT", "Retry_After": "Sun, 22 Nov 2026 09:30:04 GMT"},
-        4,
-    ),
-    "a date in the past": ({"Retry_After": "Sat, 21 Nov 2026 02:00:00 GMT"}, 0),
-    "a date far away": ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 10),
-}
-
-
-EVENLY_S = 61 / Limits().requests_per_minute
-"""How long after one request the next one may start."""
-
-
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"], ids=["429", "503"])
-@pytest.mark.parametrize(("headers", "pause"), ASKED.values(), ids=ASKED)
-def test_a_busy_tenant_is_asked_again_when_it_says(headers: dict[str, str], pause: float, status: str) -> None:
-    """The pause is what the tenant asks for, in each form of RFC 9110, up to ten seconds; it is recorded."""
-    clock = FakeClock()
-    exchange, server = exchanged(in_turn(http(b"", status, **headers), http()), clock=clock)
-    assert exchange.response is not None
-    assert exchange.response.status == 200
-    assert len(server.received) == 2
-    # A retry waits for its turn as any request does, where the tenant asked for less.
-    assert sum(clock.pauses) == pytest.approx(max(pause, EVENLY_S))
-    [attempt] = exchange.attempts
-    assert attempt.result == f"HTTP {status[:3]}"
-    assert attempt.waited_s == pytest.approx(pause)
-
-
-@settings(max_examples=25)  # a server each
-@given(
-    asked=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40)
-    | st.from_regex(r"[A-Z][a-z]{2}, \d{1,9} [A-Z][a-z]{2} \d{1,9} \d+:\d+:\d+ (GMT|[+-]\d{4,9})", fullmatch=True)
-)
-def test_no_retry_after_is_a_fault_of_the_suite(asked: str) -> None:
-    """Whatever is in the header, the request is retried, after a pause between none and ten seconds."""
-    clock = FakeClock()
-    exchange, _ = exchanged(in_turn(http(b"", "503 Down", Retry_After=asked), http()), clock=clock)
-    assert exchange.response is not None
-    assert exchange.response.status == 200
-    assert 0 <= clock.pauses[0] <= 10  # after a shorter one than requests are apart, it waits for its turn besides
-
-
-@pytest.mark.parametrize(
-    ("asked", "waits"), [("5", 5.0), ("0.1", 3.0), ("3600", 0.0)], ids=["a window", "a moment", "until tomorrow"]
-)
-def test_nothing_is_sent_while_the_tenant_puts_off_whatever_comes(asked: str, waits: float) -> None:
-    """Its limit is used up: the others wait as well, so that none of them is put off until it counts as failed."""
-    clock, answer = FakeClock(), http(b"", "429 Too Many Requests", Retry_After=asked)
-
-    async def main() -> tuple[list[int], float]:
-        async with serving(in_turn(*[answer] * 6, http())) as server:
-            sender = a_sender(a_tenant(server.url, QUICK), clock)
-            before = [await sender.send(a_request(server.url), ref) for ref in ("x1", "x2")]
-            began = clock.time
-            last = await sender.send(a_request(server.url), "x3")
-            await sender.close()
-        statuses = [one.response.status for one in (*before, last) if one.response is not None]
-        return statuses, clock.time - began
-
-    statuses, waited = asyncio.run(main())
-    assert statuses == [429, 429, 200]
-    assert waits <= waited + 0.001 <= waits + 0.5
-
-
-def test_a_tenant_that_limits_its_rate_is_asked_more_slowly_after_each_lull() -> None:
-    """What it allows in a second is known to nobody: requests start twice as far apart each time, a second at most."""
-    clock, began, fast = FakeClock(), list[float](), replace(QUICK, requests_per_minute=60_000)
-    answers = itertools.cycle([*[BUSY_ALWAYS] * 4, *[http()] * 4])
-
-    async def limit(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        began.append(clock.time)
-        writer.write(next(answers))
-
-    async def main() -> list[Exchange]:
-        async with serving(limit) as server:
-            sender = a_sender(a_tenant(server.url, fast), clock)
-            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(40)]
-            await sender.close()
-            return exchanges
-
-    answered = [one.response.status for one in asyncio.run(main()) if one.response is not None]
-    assert len(answered) == 40
-    between = [round(began[start + 1] - began[start], 2) for start in range(5, len(began) - 2, 8)]
-    assert between[:6] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
-
-
-def test_the_usual_pause_grows() -> None:
-    """A tenant that asks for no pause is given a longer one before each further attempt."""
-    clock = FakeClock()
-    exchanged(sends(BUSY_ALWAYS), clock=clock)
-    first, second = clock.pauses
-    assert 0.25 <= first <= 1.25
-    assert 0.5 <= second <= 1.5
-
-
-AGAIN: dict[str, tuple[tuple[bytes, ...], int, list[str]]] = {
-    "a 429 without Retry-After": ((BUSY_ALWAYS, http()), 200, ["HTTP 429"]),
-    "a 429 with a date": ((http(b"", "429 X", Retry_After="Sun, 22 Nov 2026 02:00:00 GMT"), http()), 200, ["HTTP 429"]),
-    "a 503 with Retry-After": ((DOWN_FOR_NOW, http()), 200, ["HTTP 503"]),
-    "a lasting 429": ((BUSY_ALWAYS,) * 4, 429, ["HTTP 429", "HTTP 429"]),
-    "a lasting 503": ((DOWN_FOR_NOW,) * 4, 503, ["HTTP 503", "HTTP 503"]),
-    "a 429 and then a 500": ((BUSY_ALWAYS, http(b"", "500 Broken")), 500, ["HTTP 429"]),
-    "a 503 without Retry-After": ((http(b"", "503 Down"),) * 2, 503, []),
-    "a 500": ((http(b"", "500 Broken"),) * 2, 500, []),
-    "a 500 with Retry-After": ((http(b"", "500 Broken", Retry_After="0"),) * 2, 500, []),
-    "a 502": ((http(b"", "502 Bad Gateway"),) * 2, 502, []),
-}
-
-
-@pytest.mark.parametrize(("answers", "status", "attempts"), AGAIN.values(), ids=AGAIN)
-def test_only_what_asks_for_it_is_tried_again(answers: tuple[bytes, ...], status: int, attempts: list[str]) -> None:
-    """429, and 503 that says when, are tried again up to twice; any other answer is judged as it is."""
-    exchange, server = exchanged(in_turn(*answers))
-    assert exchange.response is not None
-    assert exchange.response.status == status
-    assert [attempt.result for attempt in exchange.attempts] == attempts
-    assert len(server.received) == len(attempts) + 1
-
-
-@pytest.mark.parametrize("creates", [False, True], ids=["reads", "creates"])
-def test_a_refused_connection_is_tried_again_and_then_told(*, creates: bool) -> None:
-    """Where nothing listens, three attempts fail to connect; nothing was sent that could have created something."""
-
-    async def main() -> Exchange:
-        async with serving(sends(http())) as server:
-            url = server.url
-        sender = a_sender(a_tenant(url, QUICK))
-        exchange = await sender.send(a_request(url, creates=creates), "x1")
-        await sender.close()
-        return exchange
-
-    exchange = asyncio.run(main())
-    assert (exchange.response, exchange.failure) == (None, Failure.CONNECT)
-    assert exchange.detail == "no connection (Connection refused)"
-    assert [attempt.result for attempt in exchange.attempts] == [f"connect: {exchange.detail}"] * 2
-
-
-@pytest.mark.parametrize(
-    ("creates", "refused", "tries"),
-    [(False, False, 3), (True, False, 1), (True, True, 3)],
-    ids=["reads", "creates", "is-to-be-refused"],
-)
-def test_a_connection_closed_without_an_answer_is_tried_again_unless_it_creates(
-    *, creates: bool, refused: bool, tries: int
-) -> None:
-    """What may have arrived and created something is not sent twice; what is to be refused creates nothing."""
-    exchange, server = exchanged(closes_after(b""), creates=creates, refused=refused)
-    assert (exchange.response, exchange.failure) == (None, Failure.CLOSED)
-    assert exchange.detail == "the connection was closed without an answer"
-    assert len(server.received) == len(exchange.attempts) + 1 == tries
-
-
-def test_a_kept_connection_that_was_closed_is_replaced_whatever_is_sent() -> None:
-    """A server may close what nobody uses, just as the next request comes: that one has not arrived."""
-
-    async def close_at_the_second(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(server.received) == 2:
-            raise ConnectionResetError  # it is read, and not answered
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
-
-    async def main() -> tuple[list[Exchange], Server]:
-        async with serving(close_at_the_second) as server:
-            sender = a_sender(a_tenant(server.url, QUICK))
-            try:
-                sent = [await sender.send(a_request(server.url, creates=True), f"x{number}") for number in (1, 2)]
-            finally:
-                await sender.close()
-            return sent, server
-
-    sent, server = asyncio.run(main())
-    assert [one.response and one.response.status for one in sent] == [200, 200]
-    assert len(server.received) == 3
-
-
-def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
-    """After eight exchanges in a row that no further try helped, each is sent once, until one is answered at once."""
-
-    async def main() -> list[int]:
-        async with serving(in_turn(*[BUSY_ALWAYS] * 25, http(), BUSY_ALWAYS, http())) as server:
-            sender = a_sender(a_tenant(server.url, QUICK))
-            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(11)]
-            await sender.close()
-            return [len(exchange.attempts) for exchange in exchanges]
-
-    assert asyncio.run(main()) == [*[2] * 8, 0, 0, 1]
 
 
 def test_what_is_no_http_is_said_so() -> None:
@@ -498,19 +265,6 @@ def test_a_private_authority_is_taken_from_the_tenant_file() -> None:
     assert exchange.response.status == 200
 
 
-# -- bounds
-
-
-def ended(handler: Handler, limits: Limits = QUICK) -> tuple[bytes, str]:
-    """The body of an answer that did not come to its end, and how it ended."""
-    exchange, _ = exchanged(handler, limits)
-    response = exchange.response
-    assert response is not None
-    assert not response.complete
-    assert exchange.attempts == ()
-    return response.body, response.end
-
-
 def test_a_body_cut_short_is_not_complete() -> None:
     """A connection that ends before the length that was promised leaves what came, and says that it ended."""
     body, end = ended(closes_after(http(b"{}", content_length="100")))
@@ -526,9 +280,13 @@ def test_a_stream_cut_short_is_not_complete() -> None:
 
 
 TOO_LARGE = "the body exceeds 65536 bytes (limits.max_response_bytes)"
+
 PLAIN_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n"
+
 GZIP_HEAD = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n"
+
 EMPTY_BLOCK = zlib.compressobj(wbits=31)
+
 ENDLESS: dict[str, Handler] = {
     "a body": repeats(PLAIN_HEAD, b"x" * 4_096),
     "a line of a stream": repeats(CHUNKED, chunked(b"x" * 4_096)),
@@ -661,266 +419,6 @@ def test_a_stream_that_ends_after_its_end_is_complete() -> None:
     assert response is not None
     assert response.complete
     assert [event.data for event in response.events] == ["1", "[DONE]"]
-
-
-def test_the_number_of_requests_is_bounded() -> None:
-    """Past max_requests nothing is sent, and the check is blocked with what to raise."""
-
-    async def main() -> tuple[Blocked, int]:
-        async with serving(sends(http())) as server:
-            sender = a_sender(a_tenant(server.url, Limits(max_requests=2)))
-            for ref in ("x1", "x2"):
-                await sender.send(a_request(server.url), ref)
-            with pytest.raises(Blocked) as caught:
-                await sender.send(a_request(server.url), "x3")
-            await sender.close()
-            return caught.value, len(server.received)
-
-    blocked, received = asyncio.run(main())
-    assert received == 2
-    assert blocked.reason == "the run's limit of 2 requests was reached"
-    assert blocked.remedy == "Raise limits.max_requests in the tenant file, or select fewer runbooks."
-
-
-def test_the_number_of_refused_requests_is_bounded() -> None:
-    """Past max_refusals nothing is sent that is to be refused, whatever else was refused; the rest goes on."""
-
-    async def main() -> tuple[Blocked, int]:
-        async with serving(sends(http(status="403 Forbidden"))) as server:
-            sender = a_sender(a_tenant(server.url, Limits(max_refusals=2)))
-            request = a_request(server.url)
-            await sender.send(request, "x1")
-            await sender.send(replace(request, refused=True), "x2")
-            with pytest.raises(Blocked) as caught:
-                await sender.send(replace(request, refused=True), "x3")
-            await sender.send(request, "x4")
-            await sender.close()
-            return caught.value, len(server.received)
-
-    blocked, received = asyncio.run(main())
-    assert received == 3
-    assert blocked.reason == "the run's limit of 2 refused requests was reached (limits.max_refusals)"
-    assert "Raise limits.max_refusals" in blocked.remedy
-
-
-def test_what_is_sent_to_be_refused_is_paced_alone() -> None:
-    """Refusals start evenly at their own rate; other requests do not wait for them."""
-
-    async def main(*, refused: bool) -> float:
-        async with serving(sends(http(status="403 Forbidden"))) as server:
-            clock = FakeClock()
-            sender = a_sender(a_tenant(server.url, Limits(refusals_per_minute=6)), clock)
-            started = clock.time
-            for number in range(4):
-                await sender.send(replace(a_request(server.url), refused=refused), f"x{number}")
-            await sender.close()
-            return clock.time - started
-
-    assert asyncio.run(main(refused=True)) >= 30
-    assert asyncio.run(main(refused=False)) < 1
-
-
-def test_what_is_sent_to_be_refused_gives_way() -> None:
-    """Where all slots are taken, requests that others wait for go before those that are sent to be refused."""
-
-    async def main() -> list[str]:
-        ended: list[str] = []
-        async with serving(sends(http())) as server:
-            sender = a_sender(a_tenant(server.url, Limits(concurrency=1)))
-
-            async def send(ref: str, *, refused: bool) -> None:
-                await sender.send(replace(a_request(server.url), refused=refused), ref)
-                ended.append(ref)
-
-            async with anyio.create_task_group() as group:
-                for ref, refused in (("first", False), ("refused", True), ("second", False), ("third", False)):
-                    group.start_soon(partial(send, ref, refused=refused))
-            await sender.close()
-        return ended
-
-    assert asyncio.run(main()) == ["first", "second", "third", "refused"]
-
-
-def test_what_is_sent_to_be_refused_has_some_of_the_slots() -> None:
-    """Of several slots a part is for refusals, so that what is asked after them does not come when all is over."""
-
-    async def main() -> list[str]:
-        ended: list[str] = []
-        async with serving(sends(http())) as server:
-            sender = a_sender(a_tenant(server.url, Limits(concurrency=3)))
-
-            async def send(ref: str) -> None:
-                await sender.send(replace(a_request(server.url), refused=ref.startswith("refused")), ref)
-                ended.append(ref)
-
-            async with anyio.create_task_group() as group:
-                for ref in [
-                    *(f"early {n}" for n in range(3)),
-                    "refused 1",
-                    *(f"late {n}" for n in range(9)),
-                    "refused 2",
-                ]:
-                    group.start_soon(send, ref)
-            await sender.close()
-        return ended
-
-    ended = asyncio.run(main())
-    assert ended.index("refused 1") < ended.index("late 3")
-
-
-def test_the_answers_of_a_run_are_bounded_together() -> None:
-    """Past max_run_bytes nothing is kept nor sent, however small each answer is; the check is blocked."""
-
-    async def main() -> tuple[list[Blocked], int]:
-        async with serving(sends(http(b"x" * 600))) as server:
-            sender = a_sender(a_tenant(server.url, Limits(max_run_bytes=1_024)))
-            await sender.send(a_request(server.url), "x1")
-            blocks = []
-            for ref in ("x2", "x3"):
-                with pytest.raises(Blocked) as caught:
-                    await sender.send(a_request(server.url), ref)
-                blocks.append(caught.value)
-            await sender.close()
-            return blocks, len(server.received)
-
-    blocks, received = asyncio.run(main())
-    assert received == 2
-    assert {block.reason for block in blocks} == {
-        "the answers of this run exceed 1024 bytes in all (limits.max_run_bytes)"
-    }
-    assert all("raise limits.max_run_bytes" in block.remedy for block in blocks)
-
-
-def starts_of(per_minute: int, waits: list[float], stall: float = 0.0) -> list[float]:
-    """When requests start that ask one after the other, each so long after the last; ``stall``: how late each wakes."""
-    pace, now, starts = Pace(per_minute), 50.0, []
-    for wait in waits:
-        now += wait
-        while (pause := pace.wait(now)) > 0:
-            now += pause + stall
-        pace.start(now)
-        starts.append(now)
-    return starts
-
-
-def fullest(starts: list[float], seconds: float) -> int:
-    """The most starts in any window of so many seconds."""
-    return max(bisect.bisect_left(starts, start + seconds) - index for index, start in enumerate(starts))
-
-
-@given(
-    per_minute=st.integers(1, 400),
-    waits=st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.4, 7.0, 59.0, 61.0, 300.0]), min_size=1, max_size=900),
-    stall=st.sampled_from([0.0, 0.0, 0.003, 2.5, 30.0]),
-)
-def test_no_minute_holds_more_requests_than_the_limit(per_minute: int, waits: list[float], stall: float) -> None:
-    """However requests arrive, and however late this machine wakes, no 60 seconds hold more than the limit."""
-    starts = starts_of(per_minute, waits, stall)
-    assert fullest(starts, 60) <= per_minute
-    for seconds in (1, 5, 10, 30):
-        # What a gateway sees that counts shorter windows: their share of the minute, and the one on the edge.
-        assert fullest(starts, seconds) <= math.ceil(per_minute * seconds / 60)
-
-
-@pytest.mark.parametrize(
-    ("per_minute", "requests", "seconds"), [(300, 1, 0), (300, 40, 7.9), (300, 250, 50.6), (600, 300, 30.4)]
-)
-def test_pacing_takes_no_longer_than_it_must(per_minute: int, requests: int, seconds: float) -> None:
-    """A run takes what even spacing needs."""
-    starts = starts_of(per_minute, [0.0] * requests)
-    assert starts[-1] - starts[0] == pytest.approx(seconds, abs=0.2)
-
-
-def test_requests_and_retries_wait_for_their_turn() -> None:
-    """Requests start by the pace, and each retry counts as one."""
-    clock = FakeClock()
-    sent: list[float] = []
-
-    async def answers(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        sent.append(clock.time)
-        writer.write(http(b"", "429 Busy", Retry_After="0") if len(sent) % 2 else http())
-
-    async def main() -> None:
-        async with serving(answers) as server:
-            sender = a_sender(a_tenant(server.url, Limits(requests_per_minute=10, concurrency=1)), clock)
-            for number in range(12):
-                await sender.send(a_request(server.url), f"x{number}")
-            await sender.close()
-
-    asyncio.run(main())
-    assert len(sent) == 24
-    assert fullest(sent, 60) == 10
-
-
-@pytest.mark.parametrize(("per_minute", "concurrency"), [(10, 1), (12_000, 2)])
-def test_senders_behind_one_gateway_share_its_budget(per_minute: int, concurrency: int) -> None:
-    """Two tenants together start no more requests a minute, and have no more under way, than their gateway allows."""
-    clock = FakeClock()
-    starts: list[float] = []
-    under_way: list[int] = [0]
-
-    async def answers(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        starts.append(clock.time)
-        under_way.append(under_way[-1] + 1)
-        await asyncio.sleep(0.001)
-        under_way.append(under_way[-1] - 1)
-        writer.write(http())
-
-    async def main() -> None:
-        async with serving(answers) as one, serving(answers) as other:
-            shared = SharedBudget(per_minute, concurrency)
-
-            async def send(server: Server) -> None:
-                sender = HttpSender(a_tenant(server.url, Limits()), environment={}, clock=clock.clock, shared=shared)
-                async with anyio.create_task_group() as group:
-                    for number in range(12):
-                        group.start_soon(sender.send, a_request(server.url), f"x{number}")
-                await sender.close()
-
-            async with anyio.create_task_group() as group:
-                group.start_soon(send, one)
-                group.start_soon(send, other)
-
-    asyncio.run(main())
-    assert len(starts) == 24
-    assert fullest(starts, 60) <= per_minute
-    assert max(under_way) == concurrency
-
-
-def test_tries_count_as_requests() -> None:
-    """A request that is tried again counts as often as it was sent."""
-
-    async def main() -> int:
-        async with serving(sends(BUSY_ALWAYS)) as server:
-            sender = a_sender(a_tenant(server.url, Limits(max_requests=2)))
-            with pytest.raises(Blocked):
-                await sender.send(a_request(server.url), "x1")
-            await sender.close()
-            return len(server.received)
-
-    assert asyncio.run(main()) == 2
-
-
-def test_requests_under_way_are_bounded() -> None:
-    """No more requests are under way at once than limits.concurrency."""
-    full = asyncio.Event()
-
-    async def together(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Answered only once as many are under way as may be: fewer would leave the test to its timeout.
-        if server.busiest == 3:
-            full.set()
-        await full.wait()
-        writer.write(http())
-
-    async def main() -> int:
-        async with serving(together) as server:
-            sender = a_sender(a_tenant(server.url, Limits(concurrency=3, timeout_s=5)))
-            await asyncio.gather(*(sender.send(a_request(server.url), f"x{number}") for number in range(9)))
-            await sender.close()
-            assert len(server.received) == 9
-            return server.busiest
-
-    assert asyncio.run(main()) == 3
 
 
 def test_a_proxy_of_the_environment_never_sees_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

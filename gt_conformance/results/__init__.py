@@ -1,4 +1,7 @@
-"""results.json: the record of a run, from which everything else is rendered. Its types: ``record_types``, with ``case_types`` and ``run_types``."""
+"""results.json: the record of a run, from which everything else is rendered.
+
+Its types are in ``record_types``, ``case_types`` and ``run_types``.
+"""
 
 from gt_conformance.files import replace_file, replace_text
 from gt_conformance.results._accepting import accept, address_of, recompute

@@ -77,14 +77,14 @@ TESTS = {
     "checks/_ledger.py": ("ledger",),
     "checks/_uploads.py": ("checks_uploads", "checks_knowledge"),
     "checks/_completion.py": ("checks_chat", "checks_stream"),
-    "checks/_preflight.py": ("preflight", "runner"),
-    "checks/_notes.py": ("probe", "runner"),
-    "checks/_probe.py": ("probe", "runner"),
-    "checks/_wording.py": ("probe", "runner"),
+    "checks/_preflight.py": ("preflight", "runner_preflight"),
+    "checks/_notes.py": ("probe", "runner", "runner_ends"),
+    "checks/_probe.py": ("probe", "runner", "runner_ends"),
+    "checks/_wording.py": ("probe", "runner", "runner_ends"),
     "checks/_refusal.py": ("probe", "checks_boundary"),
     "checks/_requests.py": ("requests", "runner"),
     "checks/_resources.py": ("checks_holdings",),
-    "checks/_*": ("declarations", "plan"),
+    "checks/_*": ("declarations", "plan", "plan_parameters", "plan_selection"),
 }
 """The unit tests about a module: of the first entry that its path fits."""
 
