@@ -1,43 +1,64 @@
 """Rotations to carry out: tenants that keep their promises or break them, commands that work or do not."""
 
 import contextlib
-import json
-import os
 import shutil
-import signal
-import stat
 import sys
-from array import array
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from gt_conformance import schema
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox.middleware import (
-    CONVERSATION_HEADER,
     MODELS,
-    Middleware,
     MiddlewareFactory,
-    Predicate,
-    Request,
-    Response,
-    Secrets,
     change_responses,
-    is_any,
     is_at,
     is_dataset_upload,
-    is_live,
     is_stream,
-    is_whole_chat,
-    json_response,
-    with_secrets,
 )
-from tests.commands import Finished, in_process, is_running, tenant, until
+from tests.commands import in_process, tenant
+from tests.rotated_folders import (
+    ADMIN,
+    CANARY,
+    SECRET_FILE,
+    Seen,
+    edited,
+    holds_the_old_one,
+    keeps_the_old_one,
+    keeps_what_was_printed,
+    leave_out_keys,
+    leaves_no_old_one,
+    leaves_nothing_running,
+    loses_neither,
+    measured,
+    measured_at_one_place,
+    names_what_it_created,
+    not_held_up,
+    retiring,
+    shell,
+    takes_the_old_ones_place,
+    written,
+)
+from tests.rotated_tenants import (
+    ALL_TOO_MANY,
+    ANYBODY_LISTS,
+    BREAKS_FULL,
+    CONVERSATION_FORGOTTEN,
+    CONVERSATION_LOST,
+    DATASET_LOST,
+    FILE_IS_LOOKED_FOR_FIRST,
+    NEW_EMBEDS,
+    NEW_ONLY_LISTS,
+    NEW_REFUSED,
+    NO_LIST_FOR_UPLOADS,
+    OTHER_MODEL,
+    OTHER_NAMES,
+    OTHER_VECTORS,
+    is_unversioned,
+    not_served,
+    old_gets,
+)
 
-SECRET_FILE = "tenant.secrets/GT_EMBEDDED_CHAT"
 IN_PLACE = ("--write-secret", SECRET_FILE)
 PYTHON = (sys.executable, "-m", "gt_conformance")
 
@@ -47,37 +68,8 @@ def rotating(key: str, *old_alive_s: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", str(Path(__file__).parent / "rotating.py"), ADMIN, key, *old_alive_s)
 
 
-ADMIN = "tenant.secrets/admin"
 ROTATE = rotating("chat")
 LEFT_A_TRACE = ("touch", "ran")
-CANARY = "gtak_canary_that_must_never_be_seen_0123456789"
-"""What commands print instead of a secret. It must show as little as one."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A rotation that has ended, with what it left behind."""
-
-    done: Finished
-    folder: Path
-    secrets: frozenset[str]
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-
-    @property
-    def report(self) -> Any:
-        """The JSON record, which must hold to its schema; None where there is none."""
-        path = self.folder / "report.json"
-        if not path.exists():
-            return None
-        report = json.loads(path.read_text(encoding="utf-8"))
-        assert schema.load("rotation").errors(report) == ()
-        return report
-
-    @property
-    def last_line(self) -> str:
-        """The last line on standard output."""
-        return self.done.stdout.splitlines()[-1]
 
 
 @dataclass(frozen=True)
@@ -120,262 +112,7 @@ def carried_out(case: Case, folder: Path, standing: tuple[EmbeddedTenant, Path] 
         return Seen(done, folder, frozenset({*before.values(), *after.values(), running.admin_token}), before, after)
 
 
-# -- faults that show only once a key was rotated
-
-
-def once_rotated(change: Callable[[Request, Response, Secrets], Response]) -> MiddlewareFactory:
-    """Change answers of the API from the moment at which a key was rotated, knowing the secrets from before."""
-
-    def made(secrets: Secrets) -> Middleware:
-        before = dict(secrets)
-        rotations: list[Request] = []
-
-        def wanted(asked: Request) -> bool:
-            if is_at("/rotate")(asked):
-                rotations.append(asked)
-                return False
-            return bool(rotations)
-
-        return change_responses(wanted, lambda asked, answer: change(asked, answer, before))(secrets)
-
-    return made
-
-
-def of_new_secret(change: Callable[[Response], Response], wanted: Predicate) -> MiddlewareFactory:
-    """Change what the new secret gets, and no other."""
-    return once_rotated(
-        lambda asked, answer, secrets: (
-            change(answer) if wanted(asked) and asked.secret not in set(secrets.values()) else answer
-        )
-    )
-
-
-def saying(status: int, *headers: tuple[str, str]) -> Response:
-    """An answer in JSON: no names, or a refusal."""
-    body = b'{"data": []}' if 200 <= status < 300 else b'{"error": {"message": "no"}}'
-    return Response(status, (("content-type", "application/json"), *headers), body)
-
-
-def old_gets(*statuses: int, wanted: Predicate = is_any, key: str = "CHAT") -> MiddlewareFactory:
-    """What the old secret gets at each such place once the key was rotated: one status after the other.
-
-    The last from then on; where none is given, the tenant's own answer.
-    """
-
-    def made(secrets: Secrets) -> Middleware:
-        looks: dict[tuple[str, bool], Iterator[int]] = {}
-
-        def change(asked: Request, answer: Response, before: Secrets) -> Response:
-            if asked.secret != before[f"GT_EMBEDDED_{key}"] or not wanted(asked):
-                return answer
-            left = looks.setdefault((asked.path, is_stream(asked)), iter(statuses))
-            return saying(next(left, statuses[-1]))
-
-        return once_rotated(change)(secrets)
-
-    return made
-
-
-def is_unversioned(asked: Request) -> bool:
-    """By the address that clients build."""
-    return "/v1/" not in asked.path
-
-
-def not_served(_: Request, __: Response) -> Response:
-    """What a path gets that nothing is at."""
-    return saying(404)
-
-
-def is_in_conversation(asked: Request) -> bool:
-    """A request that names a conversation."""
-    return bool(asked.header(CONVERSATION_HEADER))
-
-
-def without_file(asked: Request) -> bool:
-    """A dataset upload that holds no file."""
-    return is_dataset_upload(asked) and b"filename=" not in asked.body
-
-
-def embedded_by_another_model(answer: Response) -> Response:
-    """Vectors of the same length that mean something else."""
-    body = json.loads(answer.body)
-    for item in body["data"]:
-        vector = item["embedding"]
-        if isinstance(vector, list):
-            vector.reverse()
-        else:
-            numbers = array("f", b64decode(vector))
-            numbers.reverse()
-            item["embedding"] = b64encode(numbers.tobytes()).decode("ascii")
-    return answer.with_json(body)
-
-
-def forgetful(answer: Response) -> Response:
-    """A chat whose model was told nothing."""
-    body = json.loads(answer.body)
-    body["choices"][0]["message"]["content"] = "I do not know any."
-    return answer.with_json(body)
-
-
-OTHER_NAMES = of_new_secret(lambda answer: answer.with_body(answer.body.replace(b"field-", b"marsh-")), MODELS)
-OTHER_VECTORS = of_new_secret(
-    lambda answer: answer.with_body(b'{"data": [{"index": 0, "embedding": [0.6, 0.8]}]}'), is_at("/embeddings")
-)
-OTHER_MODEL = of_new_secret(embedded_by_another_model, is_at("/embeddings"))
-NEW_REFUSED = of_new_secret(lambda _: saying(401), MODELS)
-NEW_ONLY_LISTS = of_new_secret(lambda _: saying(401), lambda asked: not MODELS(asked))
-NEW_EMBEDS = of_new_secret(lambda _: saying(200), is_at("/v1/embeddings"))
-CONVERSATION_LOST = of_new_secret(lambda _: saying(404), is_in_conversation)
-CONVERSATION_FORGOTTEN = of_new_secret(forgetful, lambda asked: is_whole_chat(asked) and is_in_conversation(asked))
-DATASET_LOST = of_new_secret(lambda _: saying(404), is_dataset_upload)
-BREAKS_FULL = once_rotated(
-    lambda asked, answer, secrets: saying(401) if asked.secret == secrets["GT_EMBEDDED_FULL"] else answer
-)
-ALL_TOO_MANY = once_rotated(lambda *_: saying(429, ("retry-after", "0")))
-NO_LIST_FOR_UPLOADS = with_secrets(
-    lambda secrets: change_responses(
-        lambda asked: MODELS(asked) and is_live(asked, secrets, "UPLOAD"), lambda *_: saying(403)
-    )
-)
-FILE_IS_LOOKED_FOR_FIRST = change_responses(without_file, lambda *_: saying(422))
-ANYBODY_LISTS = change_responses(MODELS, lambda *_: json_response(200, {"data": [{"id": "field-analyst"}]}))
-
-
-# -- what must hold then
-
-
-def measured(seen: Seen) -> None:
-    """When the old secret was last taken and first refused."""
-    old = seen.report["old_secret"]
-    assert 0 < old["last_taken_s"] < old["first_refused_s"]
-
-
-def measured_at_one_place(seen: Seen) -> None:
-    """The old secret was refused at once everywhere but there."""
-    late = {place["title"] for place in seen.report["places"] if place["old_last_taken_s"]}
-    assert late == {"POST /v1/chat/completions, streamed"}
-    measured(seen)
-
-
-def names_what_it_created(seen: Seen) -> None:
-    """The record has the name of whatever was created."""
-    assert seen.report["id"] in json.dumps(seen.report["steps"])
-
-
-def not_held_up(seen: Seen) -> None:
-    """A process in the background that holds standard output open goes on, and is not waited for."""
-    pid = int(text_of(seen.folder / "pid"))
-    assert is_running(pid)
-    os.kill(pid, signal.SIGKILL)
-
-
-def takes_the_old_ones_place(seen: Seen) -> None:
-    """The secret_file holds the new secret, for its owner only; the old one is nowhere."""
-    path = seen.folder / "tenant.secrets" / "GT_EMBEDDED_RAG"
-    assert (text_of(path), mode_of(path)) == (seen.after["GT_EMBEDDED_RAG"], 0o600)
-    assert not [
-        file for file in seen.folder.rglob("*") if file.is_file() and seen.before["GT_EMBEDDED_RAG"] in text_of(file)
-    ]
-    assert f"{path.relative_to(seen.folder)}, which the tenant file names, holds it." in seen.done.said
-
-
-def keeps_the_old_one(seen: Seen) -> None:
-    """The old secret stands in the file that was named for it, for its owner only, and the record says where."""
-    path = seen.folder / "old-secret"
-    assert (text_of(path), mode_of(path)) == (seen.before["GT_EMBEDDED_CHAT"], 0o600)
-    assert text_of(seen.folder / SECRET_FILE) == seen.after["GT_EMBEDDED_CHAT"]
-    assert seen.report["old_secret"]["stored"] == "old-secret"
-    assert not list(seen.folder.rglob("*.new"))
-
-
-def holds_the_old_one(seen: Seen) -> None:
-    """It may be alive: it is not where a retired secret is looked for, but beside it."""
-    assert not (seen.folder / "old-secret").exists()
-    assert text_of(seen.folder / "old-secret.new") == seen.before["GT_EMBEDDED_CHAT"]
-
-
-def leaves_no_old_one(seen: Seen) -> None:
-    """Nothing was rotated, so there is no old secret."""
-    assert not list(seen.folder.rglob("old-secret*"))
-
-
-def loses_neither(seen: Seen) -> None:
-    """The old secret stays where it was, the new one stands beside it."""
-    assert text_of(seen.folder / SECRET_FILE) == seen.before["GT_EMBEDDED_CHAT"]
-    keeps_what_was_printed(seen)
-
-
-def keeps_what_was_printed(seen: Seen) -> None:
-    """The new secret stands in a file of its own, for its owner only."""
-    held = seen.folder / f"{SECRET_FILE}.new"
-    assert (text_of(held), mode_of(held)) == (seen.after["GT_EMBEDDED_CHAT"], 0o600)
-
-
-def leaves_nothing_running(seen: Seen) -> None:
-    """What the command started in the background has ended as well."""
-    child = int(text_of(seen.folder / "pid"))
-    until(lambda: not is_running(child))
-
-
-def text_of(path: Path) -> str:
-    """What stands in a file, less the line break at its end."""
-    return path.read_text(encoding="utf-8").rstrip("\n")
-
-
-def mode_of(path: Path) -> int:
-    """Who may do what with a file."""
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-# -- what stands in the folder
-
-
-def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
-    """Change the tenant file."""
-
-    def prepare(folder: Path) -> None:
-        path = folder / "tenant.yaml"
-        document = json.loads(path.read_text(encoding="utf-8"))
-        change(document)
-        path.write_text(json.dumps(document, indent=2), encoding="utf-8")
-
-    return prepare
-
-
-def leave_out_keys(document: dict[str, Any]) -> None:
-    """Leave out the keys of single runbooks, and the second conversation key: each is asked before and after."""
-    del document["runbooks"]
-    for name in ("partner", "cursor", "manus"):
-        del document["keys"][name]
-
-
-def written(name: str, text: str, mode: int = 0o600) -> Callable[[Path], None]:
-    """Put a file there."""
-
-    def prepare(folder: Path) -> None:
-        (folder / name).write_text(text, encoding="utf-8")
-        (folder / name).chmod(mode)
-
-    return prepare
-
-
-def retiring(older: str) -> Callable[[Path], None]:
-    """The tenant file names a file for the secret from before, which has one."""
-
-    def prepare(folder: Path) -> None:
-        edited(lambda document: document["keys"]["chat"].update(retired_secret_file="old-secret"))(folder)
-        written("old-secret", older)(folder)
-
-    return prepare
-
-
-def shell(script: str, *words: str) -> tuple[str, ...]:
-    """A small command."""
-    return ("sh", "-c", script, *words)
-
-
 STILL_WORKS = "the old secret still works: the key does not seem to be rotated"
-
 ROTATIONS = (
     Case(
         "in-place",
@@ -661,7 +398,6 @@ ROTATIONS = (
         prepare=written("tenant.secrets/GT_EMBEDDED_FULL", CANARY),
     ),
 )
-
 BAD_COMMANDS = (
     Case("prints-nothing", ("true",), 7, ("printed nothing on standard output", STILL_WORKS)),
     Case("prints-the-old", ("cat", SECRET_FILE), 7, ("printed the old secret", STILL_WORKS)),
@@ -678,7 +414,6 @@ BAD_COMMANDS = (
     ),
     Case("is-killed", shell("kill -9 $$"), 7, ("was ended by signal 9: it is unknown", STILL_WORKS)),
 )
-
 REFUSED = (
     Case(
         "no-such-program", ("no-such-program",), 4, ("'no-such-program' cannot be started: there is no such program",)

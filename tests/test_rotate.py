@@ -13,25 +13,8 @@ import pytest
 
 from gt_sandbox import EmbeddedTenant
 from tests.commands import DEADLINE_S, command, environment, finished, in_process, is_running, tenant, until
-from tests.rotations import (
-    ADMIN,
-    BAD_COMMANDS,
-    CANARY,
-    PYTHON,
-    REFUSED,
-    ROTATE,
-    ROTATIONS,
-    SECRET_FILE,
-    STILL_WORKS,
-    Case,
-    Seen,
-    carried_out,
-    edited,
-    mode_of,
-    shell,
-    text_of,
-    written,
-)
+from tests.rotated_folders import ADMIN, CANARY, SECRET_FILE, Seen, edited, mode_of, shell, text_of, written
+from tests.rotations import BAD_COMMANDS, PYTHON, REFUSED, ROTATE, ROTATIONS, STILL_WORKS, Case, carried_out
 
 
 def shows_no_secret(seen: Seen) -> bool:

@@ -120,6 +120,9 @@ def test_exchanges_are_numbered_in_the_order_of_sending(define: Defined) -> None
     assert [exchange.ref for exchange in runner.seen] == ["x0001", "x0002", "x0003"]
 
 
+# -- what a check comes to
+
+
 async def breaks_one_promise(probe: Probe) -> None:
     """Note one violation."""
     probe.fail("a", "b")
@@ -247,6 +250,9 @@ def test_a_read_only_run_creates_nothing(define: Defined) -> None:
     assert "read-only" in runner.result(of_key("test.creates")).reason
     assert runner.result(of_key("test.asks", "two")).outcome is Outcome.CONFORMS
     assert ("one", CHAT) not in sent_urls(sender)
+
+
+# -- the whole run
 
 
 def test_checks_of_the_whole_run_come_last(define: Defined) -> None:

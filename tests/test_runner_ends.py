@@ -57,6 +57,9 @@ def define(monkeypatch: pytest.MonkeyPatch) -> Defined:
 TraceFunction = Callable[[FrameType, str, object], Any]
 
 
+# -- what goes wrong in the suite
+
+
 @pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("odd")], ids=repr)
 def test_a_check_that_would_end_the_process_is_a_fault_of_the_suite(define: Defined, error: BaseException) -> None:
     """What is no Exception ends no thread either: the check is blocked, and all others are judged."""

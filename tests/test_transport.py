@@ -265,6 +265,9 @@ def test_a_private_authority_is_taken_from_the_tenant_file() -> None:
     assert exchange.response.status == 200
 
 
+# -- bounds
+
+
 def test_a_body_cut_short_is_not_complete() -> None:
     """A connection that ends before the length that was promised leaves what came, and says that it ended."""
     body, end = ended(closes_after(http(b"{}", content_length="100")))
