@@ -191,14 +191,20 @@ def served(folder: Path, *words: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def serving(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
     """``gt-conformance serve`` as a process, which is ended at the end."""
-    line = [sys.executable, "-m", "gt_conformance", "serve", *words]
-    with subprocess.Popen(
-        line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with command_process("serve", *words, cwd=cwd) as process:
         try:
             yield process
         finally:
             process.terminate()
+
+
+def command_process(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+    """The command as a process of its own, which ends at SIGINT."""
+    line = [sys.executable, "-m", "gt_conformance", *words]
+    with sigint_is_heard():
+        return subprocess.Popen(
+            line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
 
 @contextlib.contextmanager

@@ -6,8 +6,6 @@ Ctrl-C and SIGHUP do the same, at any time, as ``make prove`` shows (prove/signa
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from gt_conformance import journal
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.journal import JOURNAL
 from gt_sandbox.middleware import MiddlewareFactory, Request
-from tests.commands import Finished, environment, run, sigint_is_heard, tenant, until
+from tests.commands import Finished, command_process, run, tenant, until
 
 SLOW_S = 120.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -49,16 +47,7 @@ def end_while_chats_are_under_way(folder: Path, number: signal.Signals) -> Finis
         selection = [word for book in ("aider", "cursor") for word in ("--runbook", book)]
         selection += [word for route in ("models", "chat") for word in ("--route", route)]
         words = ["run", "--tenant", str(path), "--report-dir", str(reports), *selection]
-        with sigint_is_heard():
-            process = subprocess.Popen(
-                [sys.executable, "-m", "gt_conformance", *words],
-                cwd=folder,
-                env=environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        with process:
+        with command_process(*words, cwd=folder) as process:
             try:
                 until(lambda: held and _reported(reports, "aider-models-native") and _is_journaled(reports))
                 process.send_signal(number)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gt_conformance.cli._main import COMMANDS
-from gt_conformance.cli._options import runbook_ids, shown
+from gt_conformance.cli._options import runbook_ids
+from gt_conformance.cli.show import shown
 from gt_conformance.report import summary_lines
 from gt_conformance.vocabulary import Route
 from gt_sandbox.faults import FAULTS

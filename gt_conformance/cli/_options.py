@@ -167,34 +167,6 @@ def variant_names() -> Iterator[str]:
     yield from VARIANTS
 
 
-def explained() -> Iterator[str]:
-    """Checks, checklist items and clauses."""
-    from gt_conformance import resources  # noqa: PLC0415 - as above
-    from gt_conformance.checks import BUILT_IN  # noqa: PLC0415 - as above
-    from gt_conformance.cli.explain import explained_names  # noqa: PLC0415 - as above
-    from gt_conformance.runbook import load_directory  # noqa: PLC0415 - as above
-
-    yield from explained_names(BUILT_IN, load_directory(resources.runbooks_dir()))
-
-
-def shown() -> Iterator[str]:
-    """What can be shown: runbooks, rows, what can be explained, and the findings of the last run."""
-    from pathlib import Path  # noqa: PLC0415 - as above
-
-    from gt_conformance import resources  # noqa: PLC0415 - as above
-    from gt_conformance.cli._last import read_last  # noqa: PLC0415 - as above
-    from gt_conformance.errors import InputError  # noqa: PLC0415 - as above
-    from gt_conformance.runbook import load_directory  # noqa: PLC0415 - as above
-
-    yield from runbook_ids()
-    yield from (row.id for book in load_directory(resources.runbooks_dir()) for row in book.rows)
-    yield from explained()
-    try:
-        yield from (found["id"] for found in read_last(Path("reports"))["findings"])
-    except InputError:
-        return
-
-
 def offering(names: Callable[[], Iterable[str]]) -> Complete:
     """Completes names, several of them with commas between as well."""
 

@@ -9,8 +9,19 @@ from pathlib import Path
 import click
 
 from gt_conformance import resources
-from gt_conformance.checks import Check, Entry, Registry, State, clauses, find_check, ledger, load_extensions, pages
-from gt_conformance.cli._options import explained, further_checks, offering, own_runbooks
+from gt_conformance.checks import (
+    BUILT_IN,
+    Check,
+    Entry,
+    Registry,
+    State,
+    clauses,
+    find_check,
+    ledger,
+    load_extensions,
+    pages,
+)
+from gt_conformance.cli._options import further_checks, offering, own_runbooks
 from gt_conformance.clients import CLAIMS
 from gt_conformance.errors import InputError
 from gt_conformance.runbook import ChecklistItem, Runbook, load_directory
@@ -19,6 +30,11 @@ from gt_sandbox.faults import FAULTS
 
 _MOST_FAULTS = 4
 _MARGIN = 11
+
+
+def explained() -> Iterator[str]:
+    """What a shell is offered: checks, checklist items and clauses."""
+    yield from explained_names(BUILT_IN, load_directory(resources.runbooks_dir()))
 
 
 @click.command

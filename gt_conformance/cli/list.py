@@ -36,7 +36,7 @@ def _checks(_: Path | None, __: Path) -> Named:
 
 
 def _findings(_: Path | None, source: Path) -> Named:
-    from gt_conformance.cli._last import read_last  # noqa: PLC0415 - as above
+    from gt_conformance.cli.show import read_last  # noqa: PLC0415 - as above
 
     for found in read_last(source)["findings"]:
         yield found["id"], f"{found['outcome']}: {found['remedy'] or found['promise']}"

@@ -10,18 +10,41 @@ import click
 
 from gt_conformance import report, resources, results
 from gt_conformance.checks import load_extensions
-from gt_conformance.cli._last import read_last
-from gt_conformance.cli._options import further_checks, last_record, offering, own_runbooks, shown
-from gt_conformance.cli.explain import explained_names, print_explanation
-from gt_conformance.errors import InputError
+from gt_conformance.cli._options import further_checks, last_record, offering, own_runbooks, runbook_ids
+from gt_conformance.cli.explain import explained, explained_names, print_explanation
+from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import ExchangeRecord, inert
 from gt_conformance.report import Line
 from gt_conformance.results import Record, RecordedCase
 from gt_conformance.runbook import Row, Runbook, load_directory
 
+
 _OF_A_RECORD = re.compile(r"[vbuw]\d+|[a-z_.]+~[0-9a-f]{6}(-waived)?|x\d{4,}|c\d{3,}", re.IGNORECASE)
 """What only a record knows: findings by label or id, exchanges."""
 _WIDTH = 100
+
+
+def read_last(given: Path) -> Record:
+    """The record of a file, or of the results.json in a folder. Raises InputError."""
+    path = given / results.FILE_NAME if given.is_dir() or given == Path("reports") else given
+    if not path.exists():
+        raise InputError.of(
+            "there is no record of a run.",
+            where=Location(str(path)),
+            hint="Run `gt-conformance run` first, or name a results.json or its folder with --from.",
+        )
+    return results.read(path)
+
+
+def shown() -> Iterator[str]:
+    """What a shell is offered: runbooks, rows, what can be explained, and the findings of the last run."""
+    yield from runbook_ids()
+    yield from (row.id for book in load_directory(resources.runbooks_dir()) for row in book.rows)
+    yield from explained()
+    try:
+        yield from (found["id"] for found in read_last(Path("reports"))["findings"])
+    except InputError:
+        return
 
 
 @click.command
