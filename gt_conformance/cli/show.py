@@ -18,7 +18,6 @@ from gt_conformance.report import Line
 from gt_conformance.results import Record, RecordedCase
 from gt_conformance.runbook import Row, Runbook, load_directory
 
-
 _OF_A_RECORD = re.compile(r"[vbuw]\d+|[a-z_.]+~[0-9a-f]{6}(-waived)?|x\d{4,}|c\d{3,}", re.IGNORECASE)
 """What only a record knows: findings by label or id, exchanges."""
 _WIDTH = 100
