@@ -126,7 +126,7 @@ def split_names(given: Iterable[str]) -> list[str]:
     return [name.strip() for text in given for name in text.split(",") if name.strip()]
 
 
-# -- what a shell is offered
+# -- what a shell is offered: loaded when a shell asks
 
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]

@@ -39,13 +39,13 @@ def read_stated(texts: Iterable[str]) -> Stated | None:
 
     Impossible are numbers that are negative, no whole numbers or more than MOST_STATED, and zero in all.
     """
-    bodies = map(_parsed, texts)
+    bodies = map(_parse_json, texts)
     usages = (body["usage"] for body in bodies if isinstance(body, dict) and isinstance(body.get("usage"), dict))
-    found = (_read(usage) for usage in usages)
+    found = (_read_usage(usage) for usage in usages)
     return max((one for one in found if one is not None), key=lambda one: one.total, default=None)
 
 
-def _read(usage: dict[str, Any]) -> Stated | None:
+def _read_usage(usage: dict[str, Any]) -> Stated | None:
     names = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"), ("total_tokens",))
     given = [next((usage[name] for name in some if usage.get(name) is not None), None) for some in names]
     if any(value is not None and not _is_possible(value) for value in given):
@@ -66,7 +66,7 @@ def _is_possible(value: Any) -> bool:
     return 0 <= value <= MOST_STATED and value == int(value)
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -23,7 +23,7 @@ from gt_conformance.schema import masked, nearest, quote
 # -- lists of tenants
 
 
-MOST_BYTES = 32 * files.MIB
+_MOST_LIST_BYTES = 32 * files.MIB
 """Some 300,000 tenants."""
 _MOST_CHARACTERS = 200
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -40,7 +40,7 @@ class Line:
 
 def read_list(path: Path, known: Collection[str]) -> list[Line]:
     """The tenants of a CSV file, whose columns are all ``known``. Raises InputError with every problem of it."""
-    source = document.read_text(path, MOST_BYTES)
+    source = document.read_text(path, _MOST_LIST_BYTES)
     reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
     problems: list[Problem] = []
     found: list[Line] = []

@@ -223,7 +223,7 @@ class Shard:
             # A record is work for the processor alone. It is done beside the loop, and to its end: no signal cuts it.
             await anyio.to_thread.run_sync(self._keep, tenant, run, limiter=limits.processor)
         self._advance(recorded=1)
-        if self._progress.recorded % EVERY == 0:
+        if self._progress.recorded % _TENANTS_PER_RELEASE == 0:
             await anyio.to_thread.run_sync(release, limiter=limits.processor)
 
     def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
@@ -465,11 +465,11 @@ def _share(fleet: Fleet, name: str, shards: int) -> tuple[float, int]:
 # -- memory
 
 
-EVERY = 16
+_TENANTS_PER_RELEASE = 16
 """After so many tenants. A run is full of cycles, which the garbage collector would look for once in some hundred."""
 
 
-def release() -> None:
+def _release_memory() -> None:
     """Free what nothing refers to any more, and give the system what the allocator keeps of it."""
     gc.collect()
     trim = _find_trim()

@@ -345,7 +345,7 @@ def _usage(usage: Usage) -> UsageRecord:
 
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_READ = frozenset({".py", ".json", ".yaml", ".html", ".css", ".js", ".j2"})
+_DIGESTED = frozenset({".py", ".json", ".yaml", ".html", ".css", ".js", ".j2"})
 
 
 def provenance(environment: Mapping[str, str] | None = None) -> ProvenanceRecord:
@@ -379,7 +379,7 @@ def _own_files() -> Iterator[tuple[str, str]]:
                 folders.remove("_data")
             inner = folder[len(str(top)) :].replace(os.sep, "/")
             for file in files:
-                if os.path.splitext(file)[1] in _READ:  # noqa: PTH122 - as above
+                if os.path.splitext(file)[1] in _DIGESTED:  # noqa: PTH122 - as above
                     yield f"{name}{inner}/{file}", os.path.join(folder, file)  # noqa: PTH118 - as above
 
 

@@ -50,7 +50,7 @@ def command_of(argv: Sequence[str], timeout_s: float) -> Command:
     return Command(program, timeout_s, tuple(argv))
 
 
-def run(command: Command, is_over: Callable[[], bool]) -> Completed:
+def run_command(command: Command, is_over: Callable[[], bool]) -> Completed:
     """Run it to its end, or end it and all that it started. Raises InputError where it cannot be started.
 
     It reads nothing. ``is_over`` says that someone asked us to end. What it leaves running by design goes on.
@@ -163,7 +163,7 @@ class _Drive:
         with _deferred_signals() as is_over:
             self._store.hold_old(self._target.secret)
             try:
-                ran = run(self._command, is_over)
+                ran = run_command(self._command, is_over)
             except BaseException:
                 self._store.drop_old()
                 raise
