@@ -224,7 +224,7 @@ class Shard:
             await anyio.to_thread.run_sync(self._keep, tenant, run, limiter=limits.processor)
         self._advance(recorded=1)
         if self._progress.recorded % _TENANTS_PER_RELEASE == 0:
-            await anyio.to_thread.run_sync(release, limiter=limits.processor)
+            await anyio.to_thread.run_sync(_release_memory, limiter=limits.processor)
 
     def _make(self, tenant: FleetTenant, loaded: Tenant, selection: Selection, limits: "_Limits") -> Session:
         fleet = self._fleet
