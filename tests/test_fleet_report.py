@@ -364,7 +364,7 @@ def test_who_has_to_act_is_the_person_that_the_record_names(tmp_path: Path) -> N
 
 def test_a_long_list_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more tenants are not GO than the page lists, the worst are listed, and the page says how many there are."""
-    monkeypatch.setattr("gt_conformance.fleet_report._summary.MOST_TENANTS", 3)
+    monkeypatch.setattr("gt_conformance.fleet_report._queries.MOST_TENANTS", 3)
     tenants = {f"mild-{n}": fleets.blocked() for n in range(5)} | {f"worst-{n}": BAD for n in range(2)}
     _write(tmp_path, tenants)
     _report(tmp_path)
