@@ -201,14 +201,14 @@ def serving(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
 def command_process(*words: str, cwd: Path) -> "subprocess.Popen[str]":
     """The command as a process of its own, which ends at SIGINT."""
     line = [sys.executable, "-m", "gt_conformance", *words]
-    with sigint_is_heard():
+    with default_sigint():
         return subprocess.Popen(
             line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
 
 @contextlib.contextmanager
-def sigint_is_heard() -> Iterator[None]:
+def default_sigint() -> Iterator[None]:
     """A child of a process that ignores SIGINT, as a job in the background may, would ignore it too."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

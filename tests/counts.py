@@ -17,8 +17,8 @@ _STATUS = {"conforms": "passed", "violates": "failed", "blocked": "broken", "una
 _JUNIT = {"violates": "failures", "blocked": "errors", "unattested": "errors", "waived": "skipped"}
 
 
-def told(folder: Path) -> dict[str, dict[str, int]]:
-    """File to outcome to number, for the files that tell all five outcomes apart."""
+def by_outcome(folder: Path) -> dict[str, dict[str, int]]:
+    """File to outcome to number, for the files that distinguish all five outcomes."""
     record = json.loads((folder / "results.json").read_text("utf-8"))
     return {
         "results.json": record["totals"],

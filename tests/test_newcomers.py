@@ -44,7 +44,7 @@ def judged(running: EmbeddedTenant, tenant: Tenant, *books: str) -> Record:
     return judge(planned, running)
 
 
-def told(record: Record) -> list[str]:
+def lines_to_fix(record: Record) -> list[str]:
     """What is to be fixed or supplied, a line each; attestations are another story."""
     assert [item for item in record["findings"] if item["outcome"] == "violates"] == []
     return [
@@ -214,7 +214,7 @@ def test_a_slip_is_one_finding_that_names_it(
 ) -> None:
     """One mistake is told once, in words that name it, whatever rests on it; and nothing violates."""
     record = judged(running, tenant_in(tmp_path, running, slip))
-    lines = told(record)
+    lines = lines_to_fix(record)
     assert len(lines) == bool(words), lines
     for word in words:
         assert word in lines[0]
@@ -232,7 +232,7 @@ def test_a_name_that_every_key_mistypes_accuses_nobody(tmp_path: Path, running: 
         document["keys"]["rag"]["models"] = ["field-analist"]
         del document["runbooks"]
 
-    lines = told(judged(running, tenant_in(tmp_path, running, slip)))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, slip)))
     assert len([line for line in lines if "no key is declared to be allowed the name field-analyst" in line]) == 1, (
         lines
     )
@@ -241,7 +241,9 @@ def test_a_name_that_every_key_mistypes_accuses_nobody(tmp_path: Path, running: 
 
 def test_a_name_that_one_key_mistypes_is_said_where_the_key_is_missed(tmp_path: Path, running: EmbeddedTenant) -> None:
     """Rather than one key more: the name that was probably meant, and the key whose models have it."""
-    lines = told(judged(running, tenant_in(tmp_path, running, change("keys", "rag", "models", to=["field-analist"]))))
+    lines = lines_to_fix(
+        judged(running, tenant_in(tmp_path, running, change("keys", "rag", "models", to=["field-analist"])))
+    )
     (line,) = [line for line in lines if "no credential reaches POST /v1/conversations/files" in line]
     assert (
         "Did you mean field-analyst by field-analist, which the key app may use? Correct the models of the key rag"
@@ -263,7 +265,7 @@ def test_another_dataset_that_the_key_may_write_is_named(tmp_path: Path, running
         change("other_datasets", to=["partner-briefs"]),
         change("keys", "upload", "datasets", to=["scratch-briefs", "partner-briefs"]),
     )
-    lines = told(judged(running, tenant_in(tmp_path, running, own)))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, own)))
     assert len([line for line in lines if "partner-briefs is declared to be its own" in line]) == 1, lines
 
 
@@ -333,7 +335,7 @@ def test_secrets_in_each_others_places_accuse_nobody(
     tmp_path: Path, running: EmbeddedTenant, slip: Slip, runbooks: Sequence[str]
 ) -> None:
     """The tenant keeps each key to its rights, but to those of another one: that is one finding, which names them."""
-    lines = told(judged(running, tenant_in(tmp_path, running, slip), *runbooks))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, slip), *runbooks))
     assert len(lines) == 1, lines
     assert "seem to be in each other's places" in lines[0]
     assert "-> Check these secrets in the tenant file" in lines[0]
@@ -344,7 +346,7 @@ def test_secrets_in_each_others_places_accuse_nobody(
 def test_a_dead_key_is_named_whatever_it_is_refused_with(tmp_path: Path, refusing: str, dead: str) -> None:
     """Where other keys work the API is there: nobody is to switch it on, and the others are judged."""
     with EmbeddedTenant(middleware=select_variants((refusing,)).middleware) as running:
-        lines = told(judged(running, tenant_in(tmp_path, running, secret(dead, UNKNOWN)), "dify"))
+        lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, secret(dead, UNKNOWN)), "dify"))
     assert len(lines) == 1, lines
     assert f"Check the secret of the key {dead.rpartition('_')[2].lower()}: the tenant does not take it." in lines[0]
 
@@ -353,7 +355,7 @@ def test_an_upload_keys_secret_in_anothers_place_may_be_refused_the_list(tmp_pat
     """A tenant may list nothing to upload keys: the key in whose place one is does not work, and is not dead either."""
     with EmbeddedTenant(middleware=select_variants(("model-list-closed-to-upload-keys",)).middleware) as running:
         slip = placed(RAG, FULL, UPLOAD, APP, PARTNER, CHAT)
-        lines = told(judged(running, tenant_in(tmp_path, running, slip), *RUNBOOKS))
+        lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, slip), *RUNBOOKS))
     assert len(lines) == 1, lines
     assert "seem to be in each other's places" in lines[0]
 
@@ -378,7 +380,7 @@ def test_the_six_secrets_of_the_readme_in_each_others_places_are_one_finding(
         names = [f"GT_EMBEDDED_{name}" for name in moved.split()]
         placed(*names, of=[*names[1:], names[0]])(document, secrets)
 
-    lines = told(judged(running, tenant_in(tmp_path, running, slip), "dify"))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, slip), "dify"))
     assert len(lines) == 1, lines
     assert "-> Check these secrets in the tenant file" in lines[0]
 
@@ -396,7 +398,7 @@ def test_what_is_declared_of_a_key_and_is_out_of_date_is_the_operators(
 ) -> None:
     """The tenant keeps other keys from what this one may do, or never published a name to it: its entry is old."""
     mapped = both(slip, change("runbooks", "continue", to={"key": "full"}))
-    lines = told(judged(running, tenant_in(tmp_path, running, mapped), "continue"))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, mapped), "continue"))
     assert len([line for line in lines if words in line]) == 1, lines
 
 
@@ -406,7 +408,7 @@ def test_an_allowlist_that_is_declared_too_short_is_the_operators(tmp_path: Path
         change("keys", "full", "models", to=["field-analyst"]),
         change("runbooks", "openai-sdk-curl", to={"key": "full"}),
     )
-    lines = told(judged(running, tenant_in(tmp_path, running, short), "openai-sdk-curl"))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, short), "openai-sdk-curl"))
     assert len([line for line in lines if "Add gt-large-raw to the models of the key full" in line]) == 1, lines
 
 
@@ -441,8 +443,8 @@ def test_what_is_declared_of_the_only_key_of_its_kind_accuses_nobody(
     tenant = tenant_in(tmp_path, running, slip)
     boundary = judge(plan(tenant, selection=Selection(boundary=True)), running)
     record = judged(running, tenant, "openai-sdk-curl")
-    assert told(record)
-    assert told(boundary)
+    assert lines_to_fix(record)
+    assert lines_to_fix(boundary)
     reasons = [
         check["reason"] + check["remedy"] for one in (record, boundary) for case in cases(one) for check in case.checks
     ]
@@ -457,13 +459,13 @@ def test_without_a_conversation_key_that_key_is_missing_once(tmp_path: Path, run
         document["keys"] = kept
         document["other_datasets"] = ["partner-briefs"]
 
-    lines = told(judged(running, tenant_in(tmp_path, running, without)))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, without)))
     assert len([line for line in lines if "conversation" in line]) == 1, lines
 
 
 def test_a_mistyped_name_is_found_in_the_models_that_are_listed(tmp_path: Path, running: EmbeddedTenant) -> None:
     """Where no allowlist is declared the tenant's own list tells the right name."""
-    lines = told(judged(running, tenant_in(tmp_path, running, both(undeclared_models, MISTYPED))))
+    lines = lines_to_fix(judged(running, tenant_in(tmp_path, running, both(undeclared_models, MISTYPED))))
     found = [line for line in lines if "field-analist" in line and "Did you mean field-analyst" in line]
     assert len(found) == 1, lines
 
@@ -544,7 +546,7 @@ def test_an_address_in_the_environment(running: EmbeddedTenant, changed: Callabl
     tenant = from_environment(of_environment(running, RAG, GT_BASE_URL=changed(running.base_url)))
     assert tenant is not None
     record = judged(running, tenant, "cursor")
-    lines = told(record)
+    lines = lines_to_fix(record)
     assert exit_code(record) == code
     if code == 8:
         [line] = lines
@@ -572,7 +574,7 @@ def test_one_key_alone_accuses_nobody(running: EmbeddedTenant, key: str) -> None
     tenant = from_environment(of_environment(running, f"GT_EMBEDDED_{key}"))
     assert tenant is not None
     record = judged(running, tenant, *BOOKS, "continue")
-    lines = told(record)
+    lines = lines_to_fix(record)
     assert exit_code(record) == 7
     [line] = lines
     assert "Write a tenant file (gt-conformance init writes one)" in line
@@ -657,4 +659,4 @@ def test_no_tenant_file_makes_a_faultless_tenant_violate(running: EmbeddedTenant
         tenant = from_mapping(document, running.secrets, kind=TenantKind.LIVE, name="acme.yaml")
     except InputError:
         return
-    told(judged(running, tenant, *sorted(books)))
+    lines_to_fix(judged(running, tenant, *sorted(books)))

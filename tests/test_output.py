@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gt_conformance import cli, results, streams
-from tests.commands import DEADLINE_S, WITHOUT_PAGES, environment, sigint_is_heard
+from tests.commands import DEADLINE_S, WITHOUT_PAGES, default_sigint, environment
 
 PYTHON = (sys.executable, "-m", "gt_conformance")
 RUN = ("run", "--runbook", "dify", "--route", "models")
@@ -188,7 +188,7 @@ main()
 )
 def test_ctrl_c_while_the_command_starts_ends_it(module: str, tmp_path: Path) -> None:
     """Whatever it loads at that moment: exit code 2, a word, no traceback, and nothing was judged."""
-    with sigint_is_heard():
+    with default_sigint():
         done = subprocess.run(
             [sys.executable, "-c", PRESSED, module, *RUN],
             cwd=tmp_path,

@@ -160,8 +160,8 @@ def test_every_file_counts_alike(nights: Nights) -> None:
     """The pages, the summary, JUnit, allure and the badges of a run with violations and blocks tell its five totals."""
     totals = nights.broken.record["totals"]
     assert min(totals[name] for name in ("conforms", "violates", "blocked")) > 0
-    told = counts.told(nights.broken.folder)
-    assert told == dict.fromkeys(told, totals)
+    counted = counts.by_outcome(nights.broken.folder)
+    assert counted == dict.fromkeys(counted, totals)
     wanted, found = counts.in_words_of_pytest(nights.broken.folder, totals)
     assert found == wanted
     assert counts.badges(nights.broken.folder) == counts.badges_wanted(nights.broken.record)

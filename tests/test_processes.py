@@ -12,7 +12,7 @@ import pytest
 
 from gt_conformance import processes
 from gt_conformance.processes import Completed, Ending, _run
-from tests.commands import is_running, sigint_is_heard, until
+from tests.commands import default_sigint, is_running, until
 
 LONG_S = 60.0
 FAMILY = """
@@ -133,7 +133,7 @@ _WAITS = "import sys; from gt_conformance import processes; processes.run(['sh',
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_programs_end_with_the_process_that_runs_them(number: signal.Signals, pids: Path) -> None:
     """However that ends: one that is killed cannot end anything itself."""
-    with sigint_is_heard():
+    with default_sigint():
         runs = subprocess.Popen(
             [sys.executable, "-c", _WAITS, FAMILY + "sleep 600; wait"],
             env={"PATH": os.defpath, "PIDS": str(pids)},

@@ -321,7 +321,7 @@ def test_every_file_counts_alike(embedded: Finished) -> None:
     """The pages, the summary, JUnit, allure, metrics and badges tell the totals and the decision of results.json."""
     totals = embedded.record["totals"]
     assert totals["conforms"] == ROWS + len(BOOKS) * CHECKLIST_LENGTH + len(TENANT_CHECKS)
-    told = counts.told(embedded.folder)
+    told = counts.by_outcome(embedded.folder)
     assert told == dict.fromkeys(told, totals)
     wanted, found = counts.in_words_of_pytest(embedded.folder, totals)
     assert found == wanted

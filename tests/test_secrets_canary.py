@@ -19,7 +19,7 @@ from gt_conformance import report
 from gt_conformance.exchange import Redactor
 from gt_sandbox.middleware import MiddlewareFactory, Request, Response, change_responses
 from prove import encodings
-from tests.commands import DEADLINE_S, ahead, command, environment, sigint_is_heard, small, tenant, until
+from tests.commands import DEADLINE_S, ahead, command, default_sigint, environment, small, tenant, until
 from tests.leaks import files, found
 
 pytestmark = pytest.mark.slow
@@ -159,7 +159,7 @@ def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     def run(name: str) -> Left:
         return _run(ENDINGS[name], tmp_path_factory.mktemp(name))
 
-    with sigint_is_heard(), ahead(request, "ending", run) as result:
+    with default_sigint(), ahead(request, "ending", run) as result:
         yield result
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gt_conformance.cli._main import COMMANDS
 from gt_conformance.cli._options import runbook_ids
-from gt_conformance.cli.show import shown
+from gt_conformance.cli.show import names_to_show
 from gt_conformance.report import summary_lines
 from gt_conformance.vocabulary import Route
 from gt_sandbox.faults import FAULTS
@@ -143,6 +143,6 @@ def test_a_shell_is_offered_ids(tmp_path: Path) -> None:
 
 def test_what_can_be_shown_is_offered() -> None:
     """Checks, items, clauses, rows and runbooks."""
-    assert {"dify", "dify-chat-native", "dify-item-1", "chat.streams", "A9"} <= set(shown())
+    assert {"dify", "dify-chat-native", "dify-item-1", "chat.streams", "A9"} <= set(names_to_show())
     assert sorted(runbook_ids()) == sorted(BOOKS)
     assert {"list", "show", "completion"} <= COMMANDS.keys()

@@ -32,13 +32,13 @@ _MOST_FAULTS = 4
 _MARGIN = 11
 
 
-def explained() -> Iterator[str]:
+def names_to_explain() -> Iterator[str]:
     """What a shell is offered: checks, checklist items and clauses."""
     yield from explained_names(BUILT_IN, load_directory(resources.runbooks_dir()))
 
 
 @click.command
-@click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False, shell_complete=offering(explained))
+@click.argument("check", metavar="[CHECK|ITEM|CLAUSE]", required=False, shell_complete=offering(names_to_explain))
 @own_runbooks
 @further_checks
 def explain(check: str | None, runbooks: Path | None, modules: tuple[str, ...]) -> int:

@@ -11,7 +11,7 @@ import click
 from gt_conformance import report, resources, results
 from gt_conformance.checks import load_extensions
 from gt_conformance.cli._options import further_checks, last_record, offering, own_runbooks, runbook_ids
-from gt_conformance.cli.explain import explained, explained_names, print_explanation
+from gt_conformance.cli.explain import explained_names, names_to_explain, print_explanation
 from gt_conformance.errors import InputError, Location
 from gt_conformance.exchange import ExchangeRecord, inert
 from gt_conformance.report import Line
@@ -35,11 +35,11 @@ def read_last(given: Path) -> Record:
     return results.read(path)
 
 
-def shown() -> Iterator[str]:
+def names_to_show() -> Iterator[str]:
     """What a shell is offered: runbooks, rows, what can be explained, and the findings of the last run."""
     yield from runbook_ids()
     yield from (row.id for book in load_directory(resources.runbooks_dir()) for row in book.rows)
-    yield from explained()
+    yield from names_to_explain()
     try:
         yield from (found["id"] for found in read_last(Path("reports"))["findings"])
     except InputError:
@@ -47,7 +47,7 @@ def shown() -> Iterator[str]:
 
 
 @click.command
-@click.argument("name", shell_complete=offering(shown))
+@click.argument("name", shell_complete=offering(names_to_show))
 @last_record("The results.json of a run, or the folder that it is in.")
 @own_runbooks
 @further_checks

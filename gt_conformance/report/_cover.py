@@ -52,7 +52,7 @@ def cover(record: Record) -> Cover:
         duration=seconds(run["duration_s"]),
         scope=_scope(record),
         partial=partial,
-        attested=attested(record),
+        attested=describe_attestations(record),
         command=_command(run),
         faults=tuple(faults(run["options"])),
         variants=tuple(run["options"].get("variants", ())),
@@ -99,7 +99,7 @@ def _scope(record: Record) -> str:
 _NOUNS = {"runbooks": "runbook", "rows": "row", "items": "checklist item", "tenant_checks": "tenant check"}
 
 
-def attested(record: Record) -> str:
+def describe_attestations(record: Record) -> str:
     """``6 checklist items rely on attestations.``: a probe alone did not decide them. Empty where none does."""
     number = sum(item["attestation"] is not None for book in record["runbooks"] for item in book["checklist"])
     if not number:

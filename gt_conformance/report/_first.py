@@ -98,7 +98,7 @@ def first_page(record: Record, findings: Sequence[Finding]) -> FirstPage:
     untested = [one for one in findings if one.outcome is Outcome.BLOCKED or _waived_block(one)]
     unattested = [one for one in findings if one.outcome is Outcome.UNATTESTED]
     broken = [one for one in broken if one not in untested]
-    attested = _attested(record)
+    attested = _list_attestations(record)
     books = record["runbooks"]
     ready = sum(runbook_decision(record, book) in _READY for book in books)
     return FirstPage(
@@ -202,7 +202,7 @@ def _untested(record: Record) -> str:
     return listed(count(case.kind for case in lacking))
 
 
-def _attested(record: Record) -> tuple[Attested, ...]:
+def _list_attestations(record: Record) -> tuple[Attested, ...]:
     people: dict[tuple[str, str], list[str]] = {}
     for book in record["runbooks"]:
         for item in book["checklist"]:

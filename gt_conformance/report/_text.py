@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Literal
 
 from gt_conformance.report._clients import client_table
-from gt_conformance.report._cover import attested
+from gt_conformance.report._cover import describe_attestations
 from gt_conformance.report._decision import STYLES, decision_line, runbook_decision, style
 from gt_conformance.report._findings import (
     Finding,
@@ -319,7 +319,7 @@ def _totals(record: Record) -> Iterator[Line]:
         worse = "bold red" if clients["violates"] else "bold yellow" if clients["blocked"] else "bold green"
         number = numbered(sum(len(entry["routes"]) for entry in record.get("clients", ())), "row")
         yield Line(f"{number} of real clients, driven: {', '.join(in_words(clients))}", worse)
-    if sentence := attested(record):
+    if sentence := describe_attestations(record):
         yield Line(sentence, "dim")
     sent = numbered(traffic["requests"], "request")
     yield Line(f"{sent}, {spent_in_short(traffic)}, {record['run']['duration_s']:.1f} s", "dim")

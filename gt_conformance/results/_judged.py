@@ -205,8 +205,8 @@ def _check(result: CheckResult, judged: Judgement) -> CheckRecord:
         "outcome": result.outcome.value,
         "reason": result.reason,
         "remedy": result.remedy,
-        "breaches": [_breach(item, result, judged) for item in result.violations],
-        "obstacles": [_obstacle(item, result, judged) for item in result.blockers],
+        "breaches": [_violation_record(item, result, judged) for item in result.violations],
+        "obstacles": [_blocker_record(item, result, judged) for item in result.blockers],
         "advisories": [_advisory(item) for item in result.advisories],
         "waiver": waiver_record(waived[0]) if waived and result.outcome is Outcome.WAIVED else None,
         "exchanges": list(result.exchanges),
@@ -229,7 +229,7 @@ def _advisory(item: Advisory) -> AdvisoryRecord:
     return record
 
 
-def _breach(item: Violation, result: CheckResult, judged: Judgement) -> ViolationRecord:
+def _violation_record(item: Violation, result: CheckResult, judged: Judgement) -> ViolationRecord:
     record: ViolationRecord = {
         "expected": item.expected,
         "found": item.found,
@@ -246,7 +246,7 @@ def _breach(item: Violation, result: CheckResult, judged: Judgement) -> Violatio
     return record
 
 
-def _obstacle(item: Blocker, result: CheckResult, judged: Judgement) -> BlockerRecord:
+def _blocker_record(item: Blocker, result: CheckResult, judged: Judgement) -> BlockerRecord:
     record: BlockerRecord = {
         "reason": item.reason,
         "remedy": item.remedy,

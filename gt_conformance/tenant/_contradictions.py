@@ -18,7 +18,7 @@ def find_contradictions(
     yield from _unknown_names(value, locate)
     yield from _wrong_purposes(declared, locate)
     yield from _contradicted_presets(value["keys"], declared, locate)
-    yield from _told_markers(value, locate)
+    yield from _revealing_markers(value, locate)
     yield from _foreign_base_urls(value, base_url, locate)
     yield from _published_after_all(value, locate)
     yield from _own_dataset(value, locate)
@@ -137,7 +137,7 @@ def _contradicted_presets(keys: Mapping[str, Any], declared: Mapping[str, Creden
     return problems
 
 
-def _told_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
+def _revealing_markers(value: Mapping[str, Any], locate: Locate) -> list[Problem]:
     """Markers that the question itself tells: an answer that repeats it would show nothing."""
     places: list[tuple[tuple[str | int, ...], Mapping[str, str]]] = [
         (("base_prompts", name), marker) for name, marker in value.get("base_prompts", {}).items()

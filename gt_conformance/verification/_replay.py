@@ -156,7 +156,7 @@ def _compare_results(recorded: _Recorded, result: CheckResult) -> list[Differenc
     violations = [_timeless(one.expected, one.found) for one in result.violations]
     if violations != [_timeless(one["expected"], one["found"]) for one in check["breaches"]]:
         text = f"from its exchanges follows{_explain(result)}"
-        return [Difference(recorded.place, f"{check['id']}: {_told(check)}", text)]
+        return [Difference(recorded.place, f"{check['id']}: {_describe_violations(check)}", text)]
     return []
 
 
@@ -165,7 +165,7 @@ def _timeless(*texts: str) -> tuple[str, ...]:
     return tuple(_DURATION.sub("#", text) for text in texts)
 
 
-def _told(check: CheckRecord) -> str:
+def _describe_violations(check: CheckRecord) -> str:
     return "; ".join(f"expected {one['expected']}, found {one['found']}" for one in check["breaches"][:2])
 
 
