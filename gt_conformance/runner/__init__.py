@@ -2,24 +2,20 @@
 
 from gt_conformance.runner._lateness import Lateness
 from gt_conformance.runner._rehearsal import Cost, Rehearsal
-from gt_conformance.runner._replay import NOT_RECORDED, NotRecorded, Replay
 from gt_conformance.runner._runner import INTERRUPTED, UNJUDGED, Progress, Runner, is_embedded
 from gt_conformance.runner._sender import OUT_OF_REQUESTS, HttpSender, Sender, SharedBudget
 from gt_conformance.runner._tokens import OUT_OF_TOKENS
 
 __all__ = [
     "INTERRUPTED",
-    "NOT_RECORDED",
     "OUT_OF_REQUESTS",
     "OUT_OF_TOKENS",
     "UNJUDGED",
     "Cost",
     "HttpSender",
     "Lateness",
-    "NotRecorded",
     "Progress",
     "Rehearsal",
-    "Replay",
     "Runner",
     "Sender",
     "SharedBudget",

@@ -1,28 +1,115 @@
-"""The checks of a record, run again on the answers that it holds.
+"""The checks of a record, run again on the answers that it holds. Nothing is sent.
 
 Replayed is what the record holds whole: each request of the check with its answer, neither shortened nor redacted nor
 binary. Not replayed are checks of real clients and of added modules, those that read every exchange of the run, and
 those that compare with an earlier run. Nor is a record of another suite, of other runbooks, or without its tenant file.
+
+Each request gets the answer that the record has for it. Time is the recorded one: an answer takes as long as it took,
+and where nothing else is left to do, the loop's clock goes on to the next moment that somebody waits for, at once.
 """
 
+import asyncio
 import json
 import re
+import selectors
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio
+
 from gt_conformance import results
 from gt_conformance.checks import BUILT_IN, CheckCall, CheckResult, Earlier
-from gt_conformance.errors import InputError
+from gt_conformance.errors import Blocked, InputError
+from gt_conformance.exchange import Exchange, ExchangeRecord, Redactor, Request, as_request_record, from_record
 from gt_conformance.planning import CaseKind, Plan, Selection, list_cases, make_plan
 from gt_conformance.results import Record
 from gt_conformance.results.case_types import CheckRecord
 from gt_conformance.runbook import Runbook
-from gt_conformance.runner import NOT_RECORDED, NotRecorded, Replay
+from gt_conformance.runner import Sender
 from gt_conformance.session import Session
 from gt_conformance.tenant import TenantKind, from_declared
 from gt_conformance.verification._derived import Difference
-from gt_conformance.vocabulary import Outcome, Route, Verdict
+from gt_conformance.vocabulary import Actor, Outcome, Route, Verdict
+
+_NOT_RECORDED = "not recorded"
+"""The cause of what is blocked since the record does not hold an answer, or not all of it."""
+
+
+class _NotRecorded(Blocked):
+    """The record does not hold what a check asks for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, "", acts=Actor.HERE, cause=_NOT_RECORDED)
+
+
+class _Replay(Sender):
+    """Answers from the exchanges of a record: equal requests in the order in which they were sent."""
+
+    def __init__(self, exchanges: Mapping[str, ExchangeRecord]) -> None:
+        self._exchanges = exchanges
+        self._redactor = Redactor({})  # the record was redacted, and the requests of a replay hold no secret
+        self._left: dict[str, deque[str]] = {}
+        for ref in sorted(exchanges, key=lambda ref: (len(ref), ref)):
+            self._left.setdefault(_text_of(exchanges[ref]["request"]), deque()).append(ref)
+
+    async def send(self, request: Request, ref: str) -> Exchange:
+        """The recorded exchange, under the reference that it has in the record. Raises _NotRecorded."""
+        del ref
+        left = self._left.get(_text_of(as_request_record(request, self._redactor)))
+        if not left:
+            raise _NotRecorded("the record does not hold this request")
+        recorded = left.popleft()
+        exchange = from_record(self._exchanges[recorded], recorded, request)
+        if exchange is None:
+            raise _NotRecorded("the record does not hold the whole answer")
+        await anyio.sleep(exchange.elapsed_ms / 1000)
+        return exchange
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """A loop that waits for nothing but for other threads."""
+        return _TimelessLoop()
+
+
+def _text_of(request: object) -> str:
+    return json.dumps(request, sort_keys=True)
+
+
+class _TimelessLoop(asyncio.SelectorEventLoop):
+    """Its clock goes on by itself only as far as somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.skipped_s = 0.0
+        super().__init__(_Skipping(self))
+
+    def time(self) -> float:
+        """The loop's time, ahead of the machine's by what was not waited for."""
+        return super().time() + self.skipped_s
+
+
+class _Skipping(selectors.DefaultSelector):
+    """Does not wait for a moment: it takes the loop there."""
+
+    def __init__(self, loop: _TimelessLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready to be read or written."""
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(0)
+        if not ready:
+            self._loop.skipped_s += timeout
+        return ready
+
+
+# -- what is replayed of a record
+
 
 _DURATION = re.compile(r"\b\d+(?:\.\d+)? m?s\b")
 _Name = tuple[str, str | None, str]
@@ -113,7 +200,7 @@ def _plan(record: Record, runbooks: Sequence[Runbook]) -> Plan:
     )
     judged = {case.id for case in results.cases(record)}
     cases = [case for case in list_cases(runbooks, selection) if case.id in judged]
-    plan = make_plan(tenant, runbooks, cases, selection=selection, earlier=_NotRecordedEarlier())
+    plan = make_plan(tenant, runbooks, cases, selection=selection, earlier=__NotRecordedEarlier())
     left = tuple(
         replace(case, checks=tuple(call for call in case.checks if not BUILT_IN[call.check].whole_run))
         for case in plan.cases
@@ -124,7 +211,7 @@ def _plan(record: Record, runbooks: Sequence[Runbook]) -> Plan:
 def _run_again(record: Record, plan: Plan, run_id: str) -> Iterator[CheckResult]:
     exchanges = record["exchanges"]
     strict = record["run"]["options"]["strict"]
-    with Session(plan, sender=lambda: Replay(exchanges), run_id=run_id, strict=strict) as session:
+    with Session(plan, sender=lambda: _Replay(exchanges), run_id=run_id, strict=strict) as session:
         yield from [session.result(call) for call in plan.distinct]
 
 
@@ -133,7 +220,7 @@ def _compare(recorded: _Recorded, result: CheckResult, *, alone: bool) -> list[D
 
     It can where it met the same exchanges, and nothing that the record does not hold.
     """
-    if any(blocker.cause == NOT_RECORDED for blocker in result.blockers):
+    if any(blocker.cause == _NOT_RECORDED for blocker in result.blockers):
         return None
     said, found = set(recorded.check["exchanges"]), set(result.exchanges)
     if said == found:
@@ -185,12 +272,12 @@ def _as_text(parameters: Mapping[str, Any]) -> str:
     return json.dumps(parameters, sort_keys=True)
 
 
-class _NotRecordedEarlier(dict[str, Earlier]):
+class __NotRecordedEarlier(dict[str, Earlier]):
     """What an earlier run saw, which this record does not hold."""
 
     def get(self, *_: object) -> Earlier:
-        """Raises NotRecorded."""
-        raise NotRecorded("the record does not hold what an earlier run saw")
+        """Raises _NotRecorded."""
+        raise _NotRecorded("the record does not hold what an earlier run saw")
 
     def __bool__(self) -> bool:
         """It is taken for a full one."""
