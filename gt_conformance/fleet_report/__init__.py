@@ -15,9 +15,8 @@ from gt_conformance.fleet_report._documents import (
 )
 from gt_conformance.fleet_report._page import PAGE, render_page
 from gt_conformance.fleet_report._queries import misnamed, summarize
-from gt_conformance.fleet_report._summary import Summary, exit_code
+from gt_conformance.fleet_report._summary import Summary, decision_line, exit_code
 from gt_conformance.fleet_report._tenant import read_record, write_tenant
-from gt_conformance.fleet_report._words import decision_line
 
 __all__ = [
     "METRICS",

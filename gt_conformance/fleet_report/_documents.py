@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 
 from gt_conformance import report
-from gt_conformance.fleet_report._summary import MOST_FINDINGS, Summary
-from gt_conformance.fleet_report._words import (
+from gt_conformance.fleet_report._summary import (
+    MOST_FINDINGS,
+    Summary,
     decision_line,
     finding_line,
     numbered,

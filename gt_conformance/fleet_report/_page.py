@@ -11,8 +11,11 @@ from gt_conformance.fleet_report._summary import (
     Flapping,
     Night,
     Summary,
+    describe,
+    problem_line,
+    reason,
+    since_words,
 )
-from gt_conformance.fleet_report._words import describe, problem_line, reason, since_words
 from gt_conformance.vocabulary import Decision, Outcome
 
 PAGE = "fleet.html"

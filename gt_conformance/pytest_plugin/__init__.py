@@ -13,9 +13,8 @@ from gt_conformance.errors import Blocked, InputError
 from gt_conformance.judgement import NotConforming
 from gt_conformance.launch import Launch, Settings
 from gt_conformance.open_files import require_open_files
-from gt_conformance.pytest_plugin import _cases, _options, _reporters
-from gt_conformance.pytest_plugin._cases import judgement, sound_runbook
-from gt_conformance.pytest_plugin._run import Run
+from gt_conformance.pytest_plugin import _options, _reporters
+from gt_conformance.pytest_plugin._run import Run, judgement, parametrize, sound_runbook
 from gt_conformance.pytest_plugin._terminal import Terminal
 
 __all__ = ["judgement", "sound_runbook"]
@@ -99,7 +98,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item for each selected case and runbook."""
-    _cases.parametrize(metafunc, metafunc.config.stash[RUN])
+    parametrize(metafunc, metafunc.config.stash[RUN])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
