@@ -199,12 +199,9 @@ def serving(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def command_process(*words: str, cwd: Path) -> "subprocess.Popen[str]":
-    """The command as a process of its own, which ends at SIGINT."""
+    """The command as a process of its own, its output read by the test."""
     line = [sys.executable, "-m", "gt_conformance", *words]
-    with default_sigint():
-        return subprocess.Popen(
-            line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    return subprocess.Popen(line, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @contextlib.contextmanager

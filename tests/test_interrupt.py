@@ -15,7 +15,7 @@ from gt_conformance import journal
 from gt_conformance.checks import BUILT_IN
 from gt_conformance.journal import JOURNAL
 from gt_sandbox.middleware import MiddlewareFactory, Request
-from tests.commands import Finished, command_process, run, tenant, until
+from tests.commands import Finished, command_process, default_sigint, run, tenant, until
 
 SLOW_S = 120.0
 ROWS = {f"{book}-{route}" for book in ("aider", "cursor") for route in ("models-native", "chat-native")}
@@ -47,7 +47,9 @@ def end_while_chats_are_under_way(folder: Path, number: signal.Signals) -> Finis
         selection = [word for book in ("aider", "cursor") for word in ("--runbook", book)]
         selection += [word for route in ("models", "chat") for word in ("--route", route)]
         words = ["run", "--tenant", str(path), "--report-dir", str(reports), *selection]
-        with command_process(*words, cwd=folder) as process:
+        with default_sigint():
+            process = command_process(*words, cwd=folder)
+        with process:
             try:
                 until(lambda: held and _reported(reports, "aider-models-native") and _is_journaled(reports))
                 process.send_signal(number)

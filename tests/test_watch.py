@@ -36,7 +36,7 @@ from gt_conformance.watch import (
 from gt_sandbox import EmbeddedTenant
 from gt_sandbox import middleware as edge
 from gt_sandbox.faults import select_faults
-from tests.commands import command_process, environment, in_process, tenant, until
+from tests.commands import command_process, default_sigint, environment, in_process, tenant, until
 
 ADDRESS = {"base_url": "https://acme.example/api/tenant", "kind": "live"}
 
@@ -357,7 +357,9 @@ def test_a_signal_ends_it_in_the_middle_of_a_round(tmp_path: Path, number: signa
         document = json.loads(path.read_text())
         path.write_text(json.dumps(document | {"limits": {"timeout_s": 3600}}))
         words = ["watch", "--tenant", str(path), "--listen", "127.0.0.1:0"]
-        with command_process(*words, cwd=tmp_path) as process:
+        with default_sigint():
+            process = command_process(*words, cwd=tmp_path)
+        with process:
             until(lambda: asked)
             process.send_signal(number)
             stdout, stderr = process.communicate(timeout=60)
