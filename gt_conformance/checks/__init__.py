@@ -51,7 +51,6 @@ from gt_conformance.checks._preflight import (
     KNOWN_ROUTE,
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
-    PASS_ON_KEY,
     PREFLIGHT,
     fails_in_json,
     is_answered_by_the_api,
@@ -82,6 +81,7 @@ from gt_conformance.checks._wording import (
     LET_REFUSED,
     LIST_DIFFERENTLY,
     NOW_AND_THEN,
+    PASS_ON_KEY,
     cause_of_answer,
     describe,
     explain_answer,
@@ -98,11 +98,13 @@ from gt_conformance.checks._wording import (
     says_budget,
     says_no_key,
     says_wrong_key,
+    versioned,
     without_ids,
 )
 from gt_conformance.checks.answers import ANSWER_EACH, OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
+from gt_conformance.checks.conversations import READ_EVERYWHERE
 from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.media import is_audio_type, is_whole_sound
 from gt_conformance.checks.models import ids_in
@@ -142,6 +144,7 @@ __all__ = [
     "PREFLIGHT",
     "QUESTION",
     "READ_BY_OTHERS",
+    "READ_EVERYWHERE",
     "READ_ONLY",
     "SAME",
     "SEVERAL_KEYS",
@@ -236,5 +239,6 @@ __all__ = [
     "tell",
     "tenant_call",
     "text_in",
+    "versioned",
     "without_ids",
 ]
