@@ -8,8 +8,8 @@ from starlette.types import Scope
 
 from gt_conformance.causes._repeats import _joined
 from gt_conformance.checks import CACHE_BY_KEY
+from gt_sandbox.app import BASE
 from gt_sandbox.middleware import (
-    BASE,
     CHAT,
     CONVERSATION_HEADER,
     EMBEDDINGS,

@@ -552,8 +552,8 @@ def _causes_of_refusals(
     elif is_of_key:
         remedy = (
             "Find out why these refuse keys that the tenant takes elsewhere. A gateway may take the header "
-            "Authorization off, they may look keys up in another place, or pass on what a provider behind the tenant says of the "
-            f"tenant's own credential: {places}."
+            "Authorization off, they may look keys up in another place, or pass on what a provider behind the tenant "
+            f"says of the tenant's own credential: {places}."
         )
     elif is_off:
         remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
