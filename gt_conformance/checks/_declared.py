@@ -142,6 +142,8 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     if key.may_use(probe.model(Modality.CHAT)) is False:
         found = f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}"
         remedy = f"Correct the models of the key {key.name} in the tenant file."
+        if response is not None and response.status in KEY_REFUSED:  # which may be about the name, or about the key
+            remedy = f"Check the secret of the key {key.name}, or correct its purpose and models in the tenant file."
     elif opens is not None and _shows_a_right(probe, key, opens, response):
         found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
         found += f"{opens.name}, and gives {key.name} {_described(response)}"
