@@ -1,6 +1,7 @@
 """What one release, one restored backup or one rule of a gateway does to a tenant is one finding, with its remedy."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
     EMBEDDINGS,
+    Call,
     MiddlewareFactory,
     Request,
     Secrets,
@@ -24,8 +26,11 @@ from gt_sandbox.middleware import (
     is_live,
     is_stream,
     is_upload,
+    per_call,
     refuse,
+    replay_body,
     use_key,
+    with_bearer,
     with_request_header,
     with_secrets,
 )
@@ -125,3 +130,25 @@ def test_a_cache_of_two_kinds_has_one_remedy() -> None:
     assert _joined({CACHE_BY_KEY, whole}) == whole
     assert _joined({CACHE_BY_KEY}) == CACHE_BY_KEY
     assert _joined({CACHE_BY_KEY, "Have it answer each chat by itself."}) == whole
+
+
+def test_what_a_gateway_decides_by_the_path_alone_is_one_finding() -> None:
+    """It lets dead keys in where a live one asked first, and refuses live ones where none did."""
+
+    def decide(_: Secrets) -> MiddlewareFactory:
+        first: dict[str, tuple[bool, str]] = {}
+
+        async def answer(call: Call) -> None:
+            response = await call.response()
+            is_let_in = response.status not in {401, 403}
+            was_let_in, secret = first.setdefault(call.request.path, (is_let_in, call.request.secret))
+            if was_let_in and not is_let_in and secret != call.request.secret:
+                again = replace(call, receive=replay_body(call.request.body, call.receive))
+                response = await again.response(with_bearer(call.scope, secret))
+            await call.respond(response if was_let_in else UNKNOWN)
+
+        return per_call(answer)
+
+    lines = found(judged(with_secrets(decide), every=True))
+    assert len(lines) == 1, lines
+    assert "keep no decision by the path alone" in lines[0]

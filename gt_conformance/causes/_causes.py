@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from gt_conformance.causes._addresses import Addresses, find_addresses
 from gt_conformance.causes._alike import Alike, find_alike
 from gt_conformance.causes._altered import Altered, find_altered
+from gt_conformance.causes._by_path import ByPath, find_by_path
 from gt_conformance.causes._changed import Changed, find_changed
 from gt_conformance.causes._fields import Fields, find_fields
 from gt_conformance.causes._joining import Joining, find_joining
@@ -26,6 +27,7 @@ from gt_conformance.tenant import Credential
 _Cause = (
     Addresses
     | Alike
+    | ByPath
     | Permuted
     | Kept
     | Reused
@@ -93,6 +95,9 @@ async def find_causes(
         return Causes((permuted, *others.found))
     if (alike := find_alike(results, seen.exchanges, declared)) is not None:
         return Causes((alike,))
+    if (by_path := find_by_path(results, seen.exchanges, declared)) is not None:
+        others = await _find_others(list(map(by_path.amend, results)), seen.without(by_path.shown), judge_own)
+        return Causes((by_path, *others.found))
     if kept is not None:
         others = await _find_others(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)
         return Causes((kept, *others.found))

@@ -31,7 +31,15 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._declared import rights_of
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, OPEN_TO_ANY_KEY, OPEN_WITHOUT_A_KEY, Joint
+from gt_conformance.checks._joint import (
+    CACHED_BY_SCOPE,
+    JOINT,
+    KEYS_ALIKE,
+    LETTERS_LOST,
+    OPEN_TO_ANY_KEY,
+    OPEN_WITHOUT_A_KEY,
+    Joint,
+)
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -120,6 +128,7 @@ __all__ = [
     "BASE64_IGNORED",
     "BUILT_IN",
     "CACHED",
+    "CACHED_BY_SCOPE",
     "CACHE_BY_KEY",
     "EMBED_DIFFERENTLY",
     "JOINT",
