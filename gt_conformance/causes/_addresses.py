@@ -4,7 +4,7 @@ Clients that take the documented base URL call it. Where a request that goes wro
 versioned address, what is wrong is not the route.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +21,8 @@ from gt_conformance.checks import (
 )
 from gt_conformance.exchange import Exchange
 
-_LEAST, _MOST = 2, 6
+_LEAST, _LEAST_ELSEWHERE, _MOST = 2, 3, 6
+"""So many findings of one route, or of several, have one cause; of more than a few the first are looked at."""
 _FINDING = finding_of("", "base_url:another release", shared=True)
 
 
@@ -58,7 +59,8 @@ async def find_addresses(
     for finding, found in list(met.items())[:_MOST]:
         if (proof := await _answered_well_versioned(found, send_again)) is not None:
             different[finding] = proof
-    if len(different) < _LEAST:
+    at_one = Counter(map(place_asked, different.values())).most_common(1)
+    if len(different) < _LEAST_ELSEWHERE and (not at_one or at_one[0][1] < _LEAST):
         return None
     places = ", ".join(dict.fromkeys(place_asked(one).replace("/v1/", "/", 1) for one in different.values()))
     remedy = (

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gt_conformance.checks import (
-    CACHED_BY_SCOPE,
     JOINT,
     OPEN_TO_ANY_KEY,
     OPEN_WITHOUT_A_KEY,
@@ -17,7 +16,7 @@ from gt_conformance.checks import (
     Violation,
     place_asked,
 )
-from gt_conformance.exchange import Exchange, Presentation
+from gt_conformance.exchange import Exchange
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
 
@@ -56,9 +55,6 @@ def find_joining(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
         shown = [one for one in proofs.get(joint.finding, ()) if one is not None]
         if len({place_asked(one) for one in shown}) >= _SEVERAL:
             joined |= dict.fromkeys(met & joint.findings - joined.keys() - {joint.finding}, joint)
-    cached = CACHED_BY_SCOPE.findings & met
-    if CACHED_BY_SCOPE.joins(met) and all(map(_is_of_a_live_key, proofs[next(iter(cached))])):
-        joined |= dict.fromkeys(cached, CACHED_BY_SCOPE)
     for joint in JOINT:
         found = met & joint.findings - joined.keys()
         if joint.joins(found):
@@ -78,13 +74,6 @@ def _is_unowned(exchange: Exchange | None, at: Address) -> bool:
     is_named = CONVERSATION_HEADER in dict(request.headers) or _OF_A_FILE.search(request.path) is not None
     is_there = (Address.VERSIONED if "/v1/" in request.path else Address.UNVERSIONED) is at
     return is_named and is_there and exchange.response.status == HTTPStatus.NOT_FOUND
-
-
-def _is_of_a_live_key(exchange: Exchange | None) -> bool:
-    """Whether a key posts it as it should be sent, which may not: its scope alone is at fault."""
-    if exchange is None or exchange.request.key is None or exchange.request.method != "POST":
-        return False
-    return exchange.request.presentation is Presentation.BEARER
 
 
 _OF_A_FILE = re.compile(r"/(?:files|uploads)/[^/]+$")

@@ -32,7 +32,6 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._declared import rights_of
 from gt_conformance.checks._joint import (
-    CACHED_BY_SCOPE,
     JOINT,
     KEYS_ALIKE,
     LETTERS_LOST,
@@ -128,7 +127,6 @@ __all__ = [
     "BASE64_IGNORED",
     "BUILT_IN",
     "CACHED",
-    "CACHED_BY_SCOPE",
     "CACHE_BY_KEY",
     "EMBED_DIFFERENTLY",
     "JOINT",

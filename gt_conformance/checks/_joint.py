@@ -20,7 +20,7 @@ from gt_conformance.checks._surfaces import (
     hole,
 )
 from gt_conformance.checks._wording import LIST_DIFFERENTLY, finding_of
-from gt_conformance.checks.boundary import CACHED, ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
+from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
 from gt_conformance.checks.conversations import LETTERS_STORED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
@@ -123,9 +123,6 @@ Where that is open on several routes, keys are not looked at: what another state
 OPEN_WITHOUT_A_KEY = {at: _of_nobody(at, WITHOUT_A_KEY) for at in Address}
 """The same of what is open without any key."""
 
-CACHED_BY_SCOPE = Joint((CACHED,), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES, least=1, needs=(SCOPES_NOT_ENFORCED,))
-"""What live keys get word for word as others did, and may not ask for: where scopes are open, no cache gave it."""
-
 JOINT = (
     *_of_dead_keys(),
     Joint(
@@ -137,12 +134,7 @@ JOINT = (
     ),
     Joint((CONVERSATIONS_OPEN, READ_BY_OTHERS), READ_BY_OTHERS, KEEP_FROM_OTHERS),
     *_of_rights(),
-    Joint(
-        (SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME, hole(Address.UNVERSIONED, WITHOUT_SCOPE)),
-        SCOPES_NOT_ENFORCED,
-        ENFORCE_SCOPES,
-        needs=(SCOPES_NOT_ENFORCED,),
-    ),
+    Joint((SCOPES_NOT_ENFORCED, OPENED_WITHOUT_A_NAME), SCOPES_NOT_ENFORCED, ENFORCE_SCOPES),
     Joint((OTHERS_LISTED, NOT_LISTED), OTHERS_LISTED, LIST_OWN),
     Joint(
         (NAMES_OPEN, OPENED_WITHOUT_A_NAME),
