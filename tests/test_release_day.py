@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from gt_sandbox.middleware import (
     combine,
     error_response,
     has_field,
+    is_dataset_upload,
     is_live,
     is_stream,
     is_upload,
@@ -79,11 +81,30 @@ def restored(secrets: Secrets) -> MiddlewareFactory:
     )
 
 
+def by_turns(_: Secrets) -> MiddlewareFactory:
+    """Every second POST is refused, whoever sends it."""
+    number = count()
+    return refuse(lambda request: request.method == "POST" and next(number) % 2 == 0, UNKNOWN)
+
+
 CAUSES = {
     "the provider's key is wrong": (
         refuse(lambda request: CHAT(request) or EMBEDDINGS(request), OF_PROVIDER),
         "violates: Find out why these refuse keys that the tenant takes elsewhere",
     ),
+    "a provider refuses the region": (
+        refuse(lambda request: CHAT(request) or EMBEDDINGS(request), error_response(403, "Your region is not served.")),
+        "violates: Find what refuses these with the same message",
+    ),
+    "embeddings are switched off": (
+        refuse(EMBEDDINGS, error_response(403, "Embeddings are not enabled for this tenant.")),
+        "violates: Enable in the tenant what its message says is disabled",
+    ),
+    "a scope of uploads is lost": (
+        refuse(is_dataset_upload, error_response(403, "This key lacks the scope datasets:write.")),
+        "blocked: Take datasets:write off the scopes of the key upload",
+    ),
+    "every second POST reaches another tenant": (with_secrets(by_turns), "violates: Find what fails intermittently"),
     "GETs lose their key": (
         change_scopes(without_key),
         "pass on the header Authorization. It is missing in these: GET",

@@ -49,7 +49,9 @@ from gt_conformance.checks import (
     find_limit,
     finding_of,
     is_of_model,
+    says_foreign,
     says_no_key,
+    says_off,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure
@@ -93,8 +95,6 @@ What objects to the request itself, in words of its own, is one cause at two rou
 is a right that one key lacks, as the words say, so is a key that is not taken, so is a part of the tenant that serves
 all audio, or all uploads, and so is one that is switched off, as they say.
 """
-_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
-"""What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
 """The routes that OpenAI's API does not have."""
 _OF_BODIES_LOST = frozenset({400, 411, 415, 422})
@@ -533,19 +533,21 @@ def _causes_of_refusals(
     is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
     is_unserved = status in _NOT_SERVED and _are_of_one_part(answers)
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-    is_off = _SAYS_OFF.search(reason) is not None
+    first = next(iter(failures)).exchange.response
+    is_off = first is not None and says_off(first)
+    is_foreign = first is not None and status in {*KEY_REFUSED, *_NOT_SERVED} and says_foreign(first)
     is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
     is_of_conversations = _is_of_conversations(status, reason, answers.values())
     is_of_key = status == HTTPStatus.UNAUTHORIZED and reason not in _GENERIC
     is_part = is_unserved or is_off or is_of_gt or is_of_conversations
-    is_one = objects or is_right or is_of_key or is_of_method or is_part
+    is_one = objects or is_right or is_of_key or is_of_method or is_part or is_foreign
     if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
         return _causes_of_alias(failures)
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     remedy = (
-        "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
-        f"{places}."
+        "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
+        f"provider behind the tenant): {places}."
     )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
         remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
@@ -574,7 +576,7 @@ def _causes_of_refusals(
             "Have the tenant open GT's own routes to the keys that may use them; one component may be responsible for "
             f"all of them. Everything that is asked of them is refused: {places}."
         )
-    elif is_right:
+    elif is_right and not is_foreign:
         whose = (
             f"key {refused[0]} use these, or correct its"
             if len(refused) == 1

@@ -381,6 +381,13 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
 
 
 def _explain_refused(asked: str, response: Response) -> str:
+    if says_off(response):
+        return f"Enable in the tenant what its message says is disabled: it refuses {asked}."
+    if response.status == HTTPStatus.FORBIDDEN and says_foreign(response):
+        return (
+            f"Find out what refuses {asked}: its message speaks of no right of a key, so that it may come from a "
+            "provider behind the tenant, or from a gateway."
+        )
     if response.status == HTTPStatus.FORBIDDEN:
         return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
     if says_no_key(response):
@@ -415,6 +422,27 @@ def explain_silence(exchange: Exchange) -> str:
 def names_the_right(response: Response) -> bool:
     """Whether a 400, a 422 or a rarer 4xx names what the key may do, or says that there is no such thing."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+
+
+def says_off(response: Response) -> bool:
+    """Whether a refusal says that a part of the tenant is switched off, for whoever asks."""
+    return _SAYS_OFF.search(normalized_reason(response)) is not None
+
+
+_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
+
+
+def says_foreign(response: Response) -> bool:
+    """Whether a refusal speaks of nothing that a key may be allowed or asks for: something behind it all says it."""
+    reason = normalized_reason(response)
+    return len(reason.split()) >= _FEWEST_WORDS and _OF_RIGHTS.search(reason) is None
+
+
+_FEWEST_WORDS = 4
+_OF_RIGHTS = re.compile(
+    r"\b(?:scopes?|permi\w+|allow\w*|rights?|keys?|access|models?|names?|routes?|paths?|urls?|conversations?|datasets?"
+    r"|files?|found|forbidden|denied|methods?|tokens?|authori\w+|authenti\w+|origins?)\b"
+)
 
 
 def says_no_key(response: Response) -> bool:
