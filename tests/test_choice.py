@@ -253,9 +253,20 @@ def test_a_missing_extension_says_what_to_add() -> None:
 def test_a_key_that_may_not_write_the_dataset_is_no_slip_in_its_name() -> None:
     """Where another key writes the dataset, its name is right: the remedy says what the named key lacks."""
     named = choice_for((CHAT, UPLOAD, ELSEWHERE), CHAT_ONLY, KeyMapping(extension_key="elsewhere")).missing
-    assert named[Route.DATASET_FILES] == (
-        f"The tenant file maps dify to the key elsewhere, which is not declared to have it: it needs {WRITES}."
+    remedy = named[Route.DATASET_FILES]
+    assert remedy.startswith(
+        "The tenant file maps dify to the key elsewhere, which is not declared to have it: it needs"
     )
+    assert WRITES in remedy
+
+
+def test_a_runbook_that_is_mapped_to_a_key_without_its_rights_is_one_finding() -> None:
+    """The remedy is the same for each route, and names all that the key lacks."""
+    missing = choice_for((CHAT, UPLOAD, ELSEWHERE), CHAT_EMBED, KeyMapping(key="upload")).missing
+    of_inference = {missing[route] for route in CHAT_EMBED}
+    assert len(of_inference) == 1, of_inference
+    assert "scope inference:chat" in (named := of_inference.pop())
+    assert "scope inference:embed" in named
 
 
 def test_without_a_chat_model_no_key_is_for_chats() -> None:

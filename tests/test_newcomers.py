@@ -196,7 +196,7 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "a retired secret in the place of the live one": (
         exchanged(RAG, f"{RAG}_OLD"),
         7,
-        ("swapped with its retired secret",),
+        ("put each in its place: rag and the retired secret of rag", "the tenant has undone a rotation"),
     ),
     "a purpose that the key has not": (
         change("keys", "rag", "purpose", to="conversation"),

@@ -366,7 +366,7 @@ def test_posts_that_no_key_gets_through_are_one_finding() -> None:
     """A gateway that takes the key off what is posted is told from a key that is dead at one route."""
     refused = change_responses(lambda request: request.method == "POST", lambda _, __: error_response(401, "Who?"))
     [line] = found(judged(refused, "dify", "n8n"))
-    assert "Find what refuses these with the same message" in line
+    assert "Find out why these refuse keys that the tenant takes elsewhere" in line
 
 
 def test_a_right_that_one_key_lacks_is_one_finding() -> None:

@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from gt_conformance.causes._addresses import Addresses, find_addresses
 from gt_conformance.causes._alike import Alike, find_alike
 from gt_conformance.causes._altered import Altered, find_altered
+from gt_conformance.causes._by_path import ByPath, find_by_path
 from gt_conformance.causes._changed import Changed, find_changed
 from gt_conformance.causes._fields import Fields, find_fields
 from gt_conformance.causes._joining import Joining, find_joining
@@ -23,7 +25,9 @@ from gt_conformance.exchange import Exchange
 from gt_conformance.tenant import Credential
 
 _Cause = (
-    Alike
+    Addresses
+    | Alike
+    | ByPath
     | Permuted
     | Kept
     | Reused
@@ -91,6 +95,9 @@ async def find_causes(
         return Causes((permuted, *others.found))
     if (alike := find_alike(results, seen.exchanges, declared)) is not None:
         return Causes((alike,))
+    if (by_path := find_by_path(results, seen.exchanges, declared)) is not None:
+        others = await _find_others(list(map(by_path.amend, results)), seen.without(by_path.shown), judge_own)
+        return Causes((by_path, *others.found))
     if kept is not None:
         others = await _find_others(list(map(kept.amend, results)), seen.without(kept.shown), judge_own)
         return Causes((kept, *others.found))
@@ -106,14 +113,14 @@ async def _find_others(
     unsteady: Unsteady | None = None
     with suppress(Blocked):
         outage = await find_outage(results, seen.exchanges, seen.send_again, seen.keys_not_taken)
+    keys = find_keys(seen.keys_not_taken, outage, seen.exchanges)
     if not any(map(may_be_mixed, results)):
-        return Causes(() if outage is None else (outage,))
+        return Causes([cause for cause in (outage, keys) if cause is not None])
     if is_mixed(seen.all, seen.run_id) and (own := await judge_own()) is not None:
         mixing = Mixing.of(own, seen.exchanges, results)
     with suppress(Blocked):
         unsteady = await find_unsteady(results, seen.exchanges, seen.send_again, mixing)
     repeats = find_repeats(results, seen.all, seen.exchanges, mixing)
-    keys = find_keys(seen.keys_not_taken, outage, seen.exchanges)
     is_frozen = repeats is not None and repeats.is_of_everything
     reused = None if is_frozen else find_reused(results, seen.exchanges)
     found = Causes([cause for cause in (reused, outage, keys, mixing, repeats, unsteady) if cause is not None])
@@ -121,6 +128,9 @@ async def _find_others(
         with suppress(Blocked):
             changed = await find_changed(list(map(found.amend, results)), seen.exchanges, seen.send_again)
             found = found if changed is None else Causes((*found.found, changed))
+        with suppress(Blocked):
+            addresses = await find_addresses(map(found.amend, results), seen.exchanges, seen.send_again)
+            found = found if addresses is None else Causes((*found.found, addresses))
     finders: Sequence[Callable[[Iterable[CheckResult], Mapping[str, Exchange]], _Cause | None]]
     finders = (find_altered, find_joining, find_fields)
     for find in finders:  # each in what is left of them

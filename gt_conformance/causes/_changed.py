@@ -156,7 +156,7 @@ def _asks_for_state(request: Request) -> bool:
 
 def _compare(good: Exchange, wrong: Exchange) -> _Difference | None:
     """How both answers to a request differ in form; None where they do not, or where that says nothing."""
-    here, there = _form(good), _form(wrong)
+    here, there = form_of(good), form_of(wrong)
     if here is None or there is None or here == there or good.response is None or not good.response.succeeded:
         return None
     if wrong.response is not None and wrong.response.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -216,10 +216,10 @@ def _form_of_proof(violation: Violation, exchanges: Mapping[str, Exchange]) -> F
     if exchange is None or violation.finding == UNSTEADY or violation.finding.startswith(_OF_INSTANCES):
         return None
     is_said = exchange.request.is_due or is_failure(exchange) or violation.finding.startswith(_OF_NAMES)
-    return _form(exchange) if is_said else None
+    return form_of(exchange) if is_said else None
 
 
-def _form(exchange: Exchange) -> Form | None:
+def form_of(exchange: Exchange) -> Form | None:
     """What clients may expect of the answer each time: its kind, the keys of its JSON, its model; None without one."""
     response = exchange.response
     if response is None:
@@ -262,7 +262,7 @@ def _describe(one: Exchange, other: Exchange) -> str:
     response = one.response
     if response is None or not response.succeeded:
         return "no answer" if response is None else f"HTTP {response.status}"
-    here, there = _form(one) or frozenset(), _form(other) or frozenset()
+    here, there = form_of(one) or frozenset(), form_of(other) or frozenset()
     differs = sorted(here - there)
     lacks = [f"without {one.removeprefix('with ')}" for one in sorted(there - here) if one.startswith("with ")]
     shown = [one for one in differs if "/" in one or one.startswith("model ")] or differs or lacks

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from gt_conformance.causes._failing import is_failure, words_of
 from gt_conformance.causes._outage import Outage
-from gt_conformance.checks import CheckResult, normalized_reason, says_wrong_key
+from gt_conformance.checks import PASS_ON_KEY, CheckResult, normalized_reason, says_no_key, says_wrong_key
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange
 from gt_conformance.vocabulary import Actor
@@ -45,14 +45,15 @@ def find_keys(
     elsewhere is that failure, whose finding the ``outage`` has.
     """
     renamed = {} if outage is None else outage.renamed
+    elsewhere = {} if outage is None else {words: cause.finding for (words, _), cause in outage.causes.items()}
     by_words: dict[str, dict[str, Exchange]] = defaultdict(dict)
     for finding, exchange in not_taken.items():
-        if finding not in renamed and exchange.response is not None and _is_of_no_key(exchange):
+        if renamed.get(finding, finding) == finding and exchange.response is not None and _is_of_no_key(exchange):
             by_words[words_of(exchange)][finding] = exchange
     causes: dict[str, Blocker] = {}
     for words, found in by_words.items():
-        if len(found) > 1:
-            because = "" if outage is None else outage.failing.get(words, "")
+        because = elsewhere.get(words, "") if outage is None else outage.failing.get(words, elsewhere.get(words, ""))
+        if len(found) > 1 or because:
             causes |= dict.fromkeys(found, replace(_blocker_of(words, found), because=because))
     failing = {words: causes[one].finding for words, found in by_words.items() for one in found if one in causes}
     return Keys(causes, exchanges, failing) if causes else None
@@ -64,12 +65,14 @@ def _is_of_no_key(exchange: Exchange) -> bool:
     if is_failure(exchange) or response is None:
         return is_failure(exchange)
     reason = normalized_reason(response)
-    return response.refused and " " in reason and not says_wrong_key(response)
+    return response.refused and " " in reason and (says_no_key(response) or not says_wrong_key(response))
 
 
 def _blocker_of(words: str, found: Mapping[str, Exchange]) -> Blocker:
     keys = ", ".join(sorted(str(one.request.key) for one in found.values()))
     fails = any(map(is_failure, found.values()))
+    if all(one.response is not None and says_no_key(one.response) for one in found.values()):
+        return Blocker(f"the keys {keys} do not arrive: HTTP {words}", PASS_ON_KEY, cause=f"keys alike {words}")
     remedy = (
         f"Find in the tenant's log what the keys {keys} have in common, since others work: it fails at whatever these "
         f"ask, with HTTP {words}."

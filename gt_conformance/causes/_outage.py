@@ -49,7 +49,9 @@ from gt_conformance.checks import (
     find_limit,
     finding_of,
     is_of_model,
+    says_foreign,
     says_no_key,
+    says_off,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure
@@ -84,16 +86,15 @@ _ASKED_AGAIN, _OFTEN_ASKED = 3, 8
 _MOST_WORDS = 5
 _QUICK_MS = 2_000
 _NOT_SERVED = frozenset({404, 405})
-_AUDIO = "/audio/"
+_PARTS = (re.compile(r"/audio/"), re.compile(r"^POST .*/files$"))
+"""The routes that one part of the tenant serves: all audio, all uploads."""
 _REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
 """So many routes that are due are refused in the same words by one cause; two may have one each.
 
 What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
-is a right that one key lacks, as the words say, so is a part of the tenant that serves all audio, and so is one that is
-switched off, as they say.
+is a right that one key lacks, as the words say, so is a key that is not taken, so is a part of the tenant that serves
+all audio, or all uploads, and so is one that is switched off, as they say.
 """
-_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
-"""What a refusal says where a part of the tenant is switched off, for whoever asks: two routes may need it."""
 _OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
 """The routes that OpenAI's API does not have."""
 _OF_BODIES_LOST = frozenset({400, 411, 415, 422})
@@ -500,13 +501,11 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
         cause = Cause(finding_of("", f"outage:{words}", shared=True), _OF_BODY[words])
         return {(words, one.place): cause for one in failures}
     answers = {one.place: one for one in failures if one.violation.finding.startswith(ANSWER)}
-    if response is not None and response.status == HTTPStatus.UNAUTHORIZED and len(answers) < _REFUSED_ALIKE:
-        return {}
     finding = finding_of("", f"outage:{words}", shared=True)
     places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
         return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
-    is_specific = response is not None and reason not in _GENERIC
+    is_specific = response is not None and (reason not in _GENERIC or _are_of_one_part(answers))
     if is_specific and len({one.violation.finding for one in failures}) > 1:
         answers = {one.place: one for one in failures} if answers else answers
         places = ", ".join(answers)
@@ -532,22 +531,32 @@ def _causes_of_refusals(
     keys = {one.exchange.request.key for one in answers.values()}
     refused = sorted({str(one.exchange.request.key) for one in failures if one.place in answers})
     is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
-    is_unserved = status in _NOT_SERVED and all(_AUDIO in place for place in answers)
+    is_unserved = status in _NOT_SERVED and _are_of_one_part(answers)
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-    is_off = _SAYS_OFF.search(reason) is not None
+    first = next(iter(failures)).exchange.response
+    is_off = first is not None and says_off(first)
+    is_foreign = first is not None and status in {*KEY_REFUSED, *_NOT_SERVED} and says_foreign(first)
     is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
     is_of_conversations = _is_of_conversations(status, reason, answers.values())
-    is_one = objects or is_right or is_unserved or is_off or is_of_method or is_of_gt or is_of_conversations
+    is_of_key = status == HTTPStatus.UNAUTHORIZED and reason not in _GENERIC
+    is_part = is_unserved or is_off or is_of_gt or is_of_conversations
+    is_one = objects or is_right or is_of_key or is_of_method or is_part or is_foreign
     if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
         return _causes_of_alias(failures)
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     remedy = (
-        "Find what refuses these with the same message (a gateway, a missing component, a missing permission): "
-        f"{places}."
+        "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
+        f"provider behind the tenant): {places}."
     )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
         remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
+    elif is_of_key:
+        remedy = (
+            "Find out why these refuse keys that the tenant takes elsewhere. A gateway may take the header "
+            "Authorization off, they may look keys up in another place, or pass on what a provider behind the tenant "
+            f"says of the tenant's own credential: {places}."
+        )
     elif is_off:
         remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
     elif is_of_conversations and status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
@@ -567,7 +576,7 @@ def _causes_of_refusals(
             "Have the tenant open GT's own routes to the keys that may use them; one component may be responsible for "
             f"all of them. Everything that is asked of them is refused: {places}."
         )
-    elif is_right:
+    elif is_right and not is_foreign:
         whose = (
             f"key {refused[0]} use these, or correct its"
             if len(refused) == 1
@@ -575,6 +584,10 @@ def _causes_of_refusals(
         )
         remedy = f"Have the tenant let the {whose} rights: {places}."
     return {(words, place): Cause(finding, remedy) for place in answers}
+
+
+def _are_of_one_part(places: Collection[str]) -> bool:
+    return len(places) > 1 and any(all(part.search(place) for place in places) for part in _PARTS)
 
 
 def _is_of_conversations(status: int, reason: str, failures: Iterable[_Failure]) -> bool:

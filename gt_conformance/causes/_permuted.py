@@ -134,7 +134,9 @@ def find_permuted(
     owns = ", ".join(f"{called[key]} does what is declared of {called[other]}" for key, other in sorted(places.items()))
     *others, last = (called[key] for key in sorted(places))
     lives_on = any(declared[key] is None and not shown[key].is_closed for key in places)
-    if_right = _IF_ALIVE if lives_on else _IF_RIGHT
+    rotated = [key for key in keys if key.name in places and key.retired_name in places]
+    is_undone = len(rotated) * 2 == len(places) and all(shown[key.name].is_dead for key in rotated)
+    if_right = _IF_UNDONE if is_undone else _IF_ALIVE if lives_on else _IF_RIGHT
     blocker = Blocker(
         f"the secrets of these keys seem to be in each other's places: {owns}",
         f"Check these secrets in the tenant file, and put each in its place: {', '.join(others)} and {last}. "
@@ -149,6 +151,10 @@ def find_permuted(
 
 
 _IF_RIGHT = "If each is right, have the tenant give each key its own rights."
+_IF_UNDONE = (
+    "If each is right, the tenant has undone a rotation, as a restored backup of its keys does: rotate these "
+    "keys again."
+)
 _IF_ALIVE = "If each is right, the tenant still accepts a revoked key or a retired secret: have it drop these at once."
 
 

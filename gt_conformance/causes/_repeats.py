@@ -8,10 +8,21 @@ hole of its own.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
 from gt_conformance.causes._mixing import Mixing, answer_id, route_of
-from gt_conformance.checks import ANSWER_EACH, CACHE_BY_KEY, CACHED, OWN, CheckResult, Violation, finding_of
+from gt_conformance.checks import (
+    ANSWER_EACH,
+    CACHE_BY_KEY,
+    CACHED,
+    OWN,
+    CheckResult,
+    Violation,
+    finding_of,
+    place_asked,
+)
 from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Request
 
@@ -75,9 +86,19 @@ def find_repeats(
     if not found:
         return None
     alike = [kind for kind in found if kind.finding == found[0].finding]
-    remedies = dict.fromkeys(kind.remedy for kind in alike)
-    remedy = " ".join(one for one in remedies if not any(one != other and one in other for other in remedies))
+    remedy = _joined({kind.remedy for kind in alike})
     return replace(found[0], findings=frozenset().union(*(kind.findings for kind in alike)), remedy=remedy)
+
+
+def _joined(remedies: AbstractSet[str]) -> str:
+    """One remedy for one cache: each kind of answer shows a part of what it does not look at."""
+    if len(remedies) == 1:
+        return next(iter(remedies))
+    of_keys = (_LOOK_AT_KEYS, CACHE_BY_KEY)
+    first = next((one for one in of_keys if any(remedy.startswith(one) for remedy in remedies)), "")
+    if not first:
+        return _WHOLE_REQUEST
+    return first if remedies <= set(of_keys) else f"{first} {_AS_WELL}"
 
 
 def _of_everything(
@@ -144,7 +165,33 @@ def _by_address(
     to_another = any(one.request.key is not None and route_of(one) == _LIST for one in proven)
     if not to_nobody or not to_another or any(_is_by_turns(at[one.request.path]) for one in proven):
         return None
-    return Repeats(frozenset(repeated), finding_of("", CACHED, shared=True), CACHE_BY_KEY)
+    lost = _not_found_for_its_own(results, seen, exchanges)
+    remedy = _LOOK_AT_KEYS if lost else CACHE_BY_KEY
+    return Repeats(frozenset(repeated) | lost, finding_of("", CACHED, shared=True), remedy)
+
+
+_LOOK_AT_KEYS = (
+    "Have the tenant, and every cache before it, look at the key of each GET: whoever asks is answered as another key, "
+    "and its own files are not found for it. A cache may keep answers by their address alone, or a gateway ask with a "
+    "key of its own."
+)
+
+
+def _not_found_for_its_own(
+    results: Iterable[CheckResult], seen: Iterable[Exchange], exchanges: Mapping[str, Exchange]
+) -> frozenset[str]:
+    """The findings about what a key has and does not find, where nobody's key is told the same instead of refused."""
+    told = {place_asked(one) for one in seen if one.request.key is None and _is_not_found(one)}
+
+    def is_one(one: Exchange | None) -> bool:
+        return one is not None and one.request.is_due and _is_not_found(one) and place_asked(one) in told
+
+    return frozenset(finding for finding, found in _proofs(results, exchanges).items() if all(map(is_one, found)))
+
+
+def _is_not_found(exchange: Exchange) -> bool:
+    response, is_get = exchange.response, exchange.request.method == "GET"
+    return is_get and response is not None and response.status == HTTPStatus.NOT_FOUND
 
 
 def _is_by_turns(answered: Sequence[Exchange]) -> bool:
@@ -212,7 +259,7 @@ def _of_chats(
     if not any(one.key != first.key for one, first in given):
         remedy = ANSWER_EACH
     elif any(one.fields != first.fields for one, first in given):
-        remedy = f"{CACHE_BY_KEY} {_OF_CHATS_AS_WELL}"
+        remedy = f"{CACHE_BY_KEY} {_AS_WELL}"
     if own is not None:
         finding, remedy = own.finding, own.remedy or ""
     others = proofs.keys() - certain.keys()
@@ -268,11 +315,10 @@ def _is_in_base64(exchange: Exchange) -> bool:
 
 
 _BASE64 = re.compile(rb'"embedding"\s*:\s*"')
-_AS_WELL = "It has to look at the whole request as well: embeddings are those of other texts."
-_OF_CHATS_AS_WELL = "It has to look at the whole request as well: answers are those to other messages."
+_AS_WELL = "It has to look at the whole request as well: answers are those to other messages or texts."
 _WHOLE_REQUEST = (
-    "Have the tenant, and every cache before it, compare the whole request before it gives an answer again, its "
-    "`model`, `input` and `encoding_format`: embeddings are those of other requests of the same key."
+    "Have the tenant, and every cache before it, compare the whole request before it gives an answer again, of "
+    "embeddings its `model`, `input` and `encoding_format`: answers are those to other requests of the same key."
 )
 
 

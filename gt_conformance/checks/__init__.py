@@ -31,7 +31,14 @@ from gt_conformance.checks._check import (
 )
 from gt_conformance.checks._completion import text_in
 from gt_conformance.checks._declared import rights_of
-from gt_conformance.checks._joint import JOINT, KEYS_ALIKE, LETTERS_LOST, OPEN_TO_ANY_KEY, OPEN_WITHOUT_A_KEY, Joint
+from gt_conformance.checks._joint import (
+    JOINT,
+    KEYS_ALIKE,
+    LETTERS_LOST,
+    OPEN_TO_ANY_KEY,
+    OPEN_WITHOUT_A_KEY,
+    Joint,
+)
 from gt_conformance.checks._ledger import (
     Breaking,
     Clause,
@@ -51,7 +58,6 @@ from gt_conformance.checks._preflight import (
     KNOWN_ROUTE,
     MUST_BE_REFUSED,
     NO_SUCH_ROUTE,
-    PASS_ON_KEY,
     PREFLIGHT,
     fails_in_json,
     is_answered_by_the_api,
@@ -82,6 +88,7 @@ from gt_conformance.checks._wording import (
     LET_REFUSED,
     LIST_DIFFERENTLY,
     NOW_AND_THEN,
+    PASS_ON_KEY,
     cause_of_answer,
     describe,
     explain_answer,
@@ -96,13 +103,17 @@ from gt_conformance.checks._wording import (
     normalized_reason,
     place_asked,
     says_budget,
+    says_foreign,
     says_no_key,
+    says_off,
     says_wrong_key,
+    versioned,
     without_ids,
 )
 from gt_conformance.checks.answers import ANSWER_EACH, OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
 from gt_conformance.checks.client import UNROUTED
+from gt_conformance.checks.conversations import READ_EVERYWHERE
 from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.media import is_audio_type, is_whole_sound
 from gt_conformance.checks.models import ids_in
@@ -142,6 +153,7 @@ __all__ = [
     "PREFLIGHT",
     "QUESTION",
     "READ_BY_OTHERS",
+    "READ_EVERYWHERE",
     "READ_ONLY",
     "SAME",
     "SEVERAL_KEYS",
@@ -230,11 +242,14 @@ __all__ = [
     "rights_of",
     "row_calls",
     "says_budget",
+    "says_foreign",
     "says_no_key",
+    "says_off",
     "says_wrong_key",
     "sketches",
     "tell",
     "tenant_call",
     "text_in",
+    "versioned",
     "without_ids",
 ]

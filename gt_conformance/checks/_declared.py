@@ -95,16 +95,19 @@ async def require_right(probe: Probe, exchange: Exchange, route: Route, modality
         raise StopCheck
     if _names_scope(response, route):
         probe.usable = False
-        blame_declaration(
-            probe,
-            key,
-            f"{route.title} is declared of the key {key.name}, the tenant says that the key lacks the scope "
-            f"({_described(response)}), and no other key shows which is so",
-            f"Take {route.scope.value} off the scopes of the key {key.name} in the tenant file, or give it to the "
-            f"key; if the key has it{' or had it before its rotation' if key.retired_secret is not None else ''}, "
-            "have the tenant let it in.",
-        )
+        blame_declaration(probe, key, *_lacking(key, route, response))
         raise StopCheck
+
+
+def _lacking(key: Credential, route: Route, response: Response | None) -> tuple[str, str]:
+    """What is found, and what to do, where the tenant alone says that the key lacks a scope that is declared of it."""
+    scope = "" if route.scope is None else route.scope.value
+    before = " or had it before its rotation" if key.retired_secret is not None else ""
+    found = f"{route.title} is declared of the key {key.name}, the tenant says that the key lacks the scope "
+    found += f"({_described(response)}), and no other key shows which is so"
+    remedy = f"Take {scope} off the scopes of the key {key.name} in the tenant file, or give it to the key; if the key "
+    remedy += f"has it{before}, have the tenant let it in."
+    return found, remedy
 
 
 def _names_scope(response: Response | None, route: Route) -> bool:
@@ -142,6 +145,8 @@ async def require_opener(probe: Probe, exchange: Exchange) -> None:
     if key.may_use(probe.model(Modality.CHAT)) is False:
         found = f"the key {key.name} opens no conversation with a name that is declared of it: {_described(response)}"
         remedy = f"Correct the models of the key {key.name} in the tenant file."
+        if response is not None and response.status in KEY_REFUSED:  # which may be about the name, or about the key
+            remedy = f"Check the secret of the key {key.name}, or correct its purpose and models in the tenant file."
     elif opens is not None and _shows_a_right(probe, key, opens, response):
         found = f"the key {key.name}, which is declared to open conversations, may not: {_OPENS} is open to the key "
         found += f"{opens.name}, and gives {key.name} {_described(response)}"
@@ -191,9 +196,14 @@ async def require_uploader(probe: Probe, exchange: Exchange) -> None:
             return  # what the linked key may do, this one is promised
         found = f"the key {key.name} has not the right that is declared of it: the key {other.name} uploads there, and "
         found += refused
+    elif _names_scope(response, Route.DATASET_FILES):
+        if key.inherits:
+            await _require_inherited(probe, exchange.request, Route.DATASET_FILES)
+            return
+        found, remedy = _lacking(key, Route.DATASET_FILES, response)
     if found:
         probe.usable = False
-        blame_declaration(probe, key, found, remedy)
+        blame_declaration(probe, key, found, remedy, exchange)
         raise StopCheck
     await _require_dataset(probe, exchange)
 

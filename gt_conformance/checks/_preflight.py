@@ -15,6 +15,7 @@ from gt_conformance.checks._notes import Violation
 from gt_conformance.checks._probe import LABEL_REMEDY, Probe
 from gt_conformance.checks._refusal import NOT_REACHED
 from gt_conformance.checks._wording import (
+    PASS_ON_KEY,
     SEND_JSON,
     describe,
     describe_failure,
@@ -84,6 +85,7 @@ async def preflight(probe: Probe) -> None:
         return
     if violations and not await _key_is_recognized(probe, known, absent):
         probe.violations += violations
+        await _show_retired(probe, known)
     if absent.response is None:
         found = _describe_answer(absent, describe_failure(absent))
         probe.fail(MUST_BE_REFUSED, found, absent, remedy=absent.remedy)
@@ -93,6 +95,12 @@ async def preflight(probe: Probe) -> None:
         if absent.response.succeeded and holds_error(absent.response):
             remedy = _SUCCESS_WITH_ERROR
         probe.must(absent.response.refused, MUST_BE_REFUSED, found, absent, remedy=remedy)
+
+
+async def _show_retired(probe: Probe, known: Exchange) -> None:
+    """Send the retired secret of a key that is refused: the run's end decides whether it is in the other's place."""
+    if _is_key_refused(known) and probe.credential.retired_secret is not None:
+        await probe.send(replace(known.request, key=probe.credential.retired_name, refused=True))
 
 
 def _is_not_found(exchange: Exchange) -> bool:
@@ -313,10 +321,6 @@ def _remedy_failed(probe: Probe, response: Response) -> str:
 
 _ONLY_WHERE_ASKED = (
     "Have the cache before the tenant answer 304 only to requests that name what they have; none of these does."
-)
-PASS_ON_KEY = (
-    "The tenant says that no key came, and one was sent: have each proxy and gateway before the tenant pass on the "
-    "header Authorization."
 )
 _SET_BASE_URL = "Set base_url to the address that is redirected to; redirects are not followed, so that keys stay put."
 _LET_PAST_LOGIN = (

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from gt_conformance import schema
 from gt_conformance.errors import Blocker, name_finding
@@ -21,6 +23,10 @@ _PAGE = "The HTML page comes from something in front of the API (a firewall, a g
 LET_THROUGH = (
     f"{_PAGE}, not from the API: have it let this machine's requests through, and pass on the tenant's own refusals. "
     "If the page asks for a client certificate, set client_cert in the tenant file."
+)
+PASS_ON_KEY = (
+    "The tenant says that no key came, and one was sent: have each proxy and gateway before the tenant pass on the "
+    "header Authorization."
 )
 _ID = re.compile(r"/(datasets|files|uploads)/[^/]+")
 _ANY_ID = r"/\1/{id}"
@@ -280,6 +286,13 @@ def place_asked(exchange: Exchange) -> str:
     return f"{exchange.request.method} {asked}"
 
 
+def versioned(request: Request) -> Request:
+    """The same request by the versioned address."""
+    parts = urlsplit(request.url)
+    path = parts.path if "/v1/" in parts.path else _SURFACE.sub("/v1/", parts.path, count=1)
+    return replace(request, url=parts._replace(path=path).geturl())
+
+
 HEADER_LOST = "conversation:header lost"
 """The cause of all that goes wrong because the header of a conversation does not arrive."""
 KEEP_HEADER = f"Have every proxy before the tenant pass on {CONVERSATION_HEADER}: the tenant says that it is missing."
@@ -352,7 +365,7 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
     if 300 <= response.status < 400:
         return f"Have the tenant answer {asked} itself: a redirect is not followed, since the key must stay put."
     if response.status in {401, 403}:
-        return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
+        return _explain_refused(asked, response)
     if response.status in {404, 405}:
         is_in_one = asked.endswith("/chat/completions") and CONVERSATION_HEADER in dict(exchange.request.headers)
         serve = f"Have the tenant serve {asked}, or correct the name or the id that is asked for."
@@ -365,6 +378,25 @@ def explain_answer(exchange: Exchange, response: Response) -> str:
             objects = f"raise the limit that it names, {shortened(reason, LONGEST_QUOTE)!r}"
     as_sent = f"Have the tenant accept {asked} as it is sent here: {objects}."
     return KEEP_HEADER if is_header_lost(exchange, response) else as_sent
+
+
+def _explain_refused(asked: str, response: Response) -> str:
+    if says_off(response):
+        return f"Enable in the tenant what its message says is disabled: it refuses {asked}."
+    if response.status == HTTPStatus.FORBIDDEN and says_foreign(response):
+        return (
+            f"Find out what refuses {asked}: its message speaks of no right of a key, so that it may come from a "
+            "provider behind the tenant, or from a gateway."
+        )
+    if response.status == HTTPStatus.FORBIDDEN:
+        return f"Have the tenant let this key use {asked}, as its declared scopes and names say; else correct these."
+    if says_no_key(response):
+        return f"{PASS_ON_KEY} It is missing in {asked}."
+    return (
+        f"Find out why {asked} refuses a key that the tenant takes elsewhere. A gateway may take the header "
+        "Authorization off, the route may look keys up in another place, or pass on what a provider behind the tenant "
+        "says of the tenant's own credential."
+    )
 
 
 _LIMITS_OTHERS = re.compile(r"(?i)\b(?:tokens?|inputs?|texts?|items?|batch(?:es)?|messages?|tools?)\b")
@@ -390,6 +422,27 @@ def explain_silence(exchange: Exchange) -> str:
 def names_the_right(response: Response) -> bool:
     """Whether a 400, a 422 or a rarer 4xx names what the key may do, or says that there is no such thing."""
     return response.status in _CLIENT_ERRORS and _NAMES_THE_RIGHT.search(response.plain) is not None
+
+
+def says_off(response: Response) -> bool:
+    """Whether a refusal says that a part of the tenant is switched off, for whoever asks."""
+    return _SAYS_OFF.search(normalized_reason(response)) is not None
+
+
+_SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|switched on)|(?:switched|turned) off)\b")
+
+
+def says_foreign(response: Response) -> bool:
+    """Whether a refusal speaks of nothing that a key may be allowed or asks for: something behind it all says it."""
+    reason = normalized_reason(response)
+    return len(reason.split()) >= _FEWEST_WORDS and _OF_RIGHTS.search(reason) is None
+
+
+_FEWEST_WORDS = 4
+_OF_RIGHTS = re.compile(
+    r"\b(?:scopes?|permi\w+|allow\w*|rights?|keys?|access|models?|names?|routes?|paths?|urls?|conversations?|datasets?"
+    r"|files?|found|forbidden|denied|methods?|tokens?|authori\w+|authenti\w+|origins?)\b"
+)
 
 
 def says_no_key(response: Response) -> bool:

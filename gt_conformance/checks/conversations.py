@@ -151,12 +151,12 @@ async def continuity(probe: Probe) -> None:
         # By then more was said than when it was asked for first: what the model no longer tells is the model's.
         beside = await ask_for(probe, chat_in(probe, conversation, QUESTION), talk.facts[0])
         if not beside.answered or beside.knows:
-            probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+            probe.fail(expected, found, elsewhere.exchange, remedy=READ_EVERYWHERE)
         elif not await _knows_the_turn_before(probe, conversation):
             raise lacks(probe, Ability.RECALL)
         elif not await _knows_the_turn_before(probe, conversation, Address.UNVERSIONED):
             expected = "a chat in the conversation by the un-versioned address knows the turn before it"
-            probe.fail(expected, found, elsewhere.exchange, remedy=_READ_EVERYWHERE)
+            probe.fail(expected, found, elsewhere.exchange, remedy=READ_EVERYWHERE)
     if elsewhere is not None and not elsewhere.answered and not probe.violations:
         await _expect_answered_elsewhere(probe, elsewhere.exchange)
     if elsewhere is not None and elsewhere.knows and not probe.violations:
@@ -271,7 +271,7 @@ async def _expect_streamed_elsewhere(probe: Probe, talk: Talk, conversation: str
     if (await ask_for(probe, question, fact)).knows:
         expected = f"a streamed chat in the conversation by the un-versioned address knows the code word ({fact})"
         found = f"{TRIES} streams without it, which plain chats there know, and streams at the versioned address"
-        probe.fail(expected, found, here.exchange, remedy=_READ_EVERYWHERE)
+        probe.fail(expected, found, here.exchange, remedy=READ_EVERYWHERE)
 
 
 async def _ask_unversioned(probe: Probe, talk: Talk, conversation: str) -> Recalled | None:
@@ -683,5 +683,5 @@ async def _expect_nothing_elsewhere(probe: Probe, talk: Talk) -> None:
         probe.should(refused, text, exchange)
 
 
-_READ_EVERYWHERE = "Have the tenant read X-GT-Conversation-Id at the un-versioned paths too, which clients call."
+READ_EVERYWHERE = "Have the tenant read X-GT-Conversation-Id at the un-versioned paths too, which clients call."
 _NAMED_ALONE = "Have the tenant go on in the conversation that X-GT-Conversation-Id names exactly, and in no other."

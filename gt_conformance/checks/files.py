@@ -38,7 +38,7 @@ from gt_conformance.checks._resources import (
     find_foreign_conversation,
     find_foreign_conversation_file,
     is_unknown,
-    open_conversation,
+    open_another,
     state_in,
     unrelated_keys,
     upload_file,
@@ -166,20 +166,25 @@ async def _expect_nothing_stored(probe: Probe, owner: Credential, conversation: 
     what = f"the upload of the key {key.name} into a conversation of {owner.name}, which was refused,"
     remedy = STORE_NOTHING
     is_known = own.id is not None and await is_told(asked_by, request, stated)
-    if is_known and await _is_told_elsewhere(asked_by, owner, request, stated):  # its own file states the same
+    if is_known and await _is_told_elsewhere(asked_by, request, stated):  # its own file states the same
         what, remedy = f"the upload into a conversation of {key.name}, outside of that conversation,", BOUND
     await expect_unknown(asked_by, request, stated, what, remedy=remedy)
 
 
-async def _is_told_elsewhere(probe: Probe, owner: Credential, request: Request, stated: Statement) -> bool:
-    """Whether chats know it without a conversation, or in a later one, into which nobody tried to send a file."""
+async def _is_told_elsewhere(probe: Probe, request: Request, stated: Statement) -> bool:
+    """Whether chats know it without a conversation, or in a new one, into which nobody tried to send a file."""
     outside = tuple(one for one in request.headers if one[0] != CONVERSATION_HEADER)
     if await is_told(probe, replace(request, headers=outside), stated):
         return True
-    later = await open_conversation(probe, owner, titled=False)
-    if later.id is None or (CONVERSATION_HEADER, later.id) in request.headers:
-        return False
-    return await is_told(probe, replace(request, headers=(*outside, (CONVERSATION_HEADER, later.id))), stated)
+    # Not in the run's second one: the last turn there may be a tool call, behind which some models take nothing.
+    new = await open_another(probe, request.fields["model"], _ASKED_OUTSIDE)
+    return new is not None and await is_told(
+        probe, replace(request, headers=(*outside, (CONVERSATION_HEADER, new))), stated
+    )
+
+
+_ASKED_OUTSIDE = 9
+"""Of the conversation that is opened for that; others that a key opens when it is asked again have lower ones."""
 
 
 @check(

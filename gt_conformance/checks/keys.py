@@ -72,6 +72,7 @@ _NOT_WHOLE = (
     Presentation.BEFORE_COLON,
 )
 """Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
+_OF_ANOTHER_TENANT = "with a key of another tenant"
 _COMPARE_WHOLE = "Have the tenant compare the whole key: its upper and lower case, and whatever follows it."
 _LONGEST_REASON = 2_000
 _ELSEWHERE = {
@@ -116,7 +117,7 @@ async def required(probe: Probe) -> None:
     states = list(_PRESENTED.values())
     if with_other:
         asked.append((of_others, OTHER_TENANT, Presentation.BEARER))
-        states.append("with a key of another tenant")
+        states.append(_OF_ANOTHER_TENANT)
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
     misread = [
@@ -287,6 +288,10 @@ async def _judge_dead(
     wider = await find_hole(probe, tried, ids)
     # A key that is compared in part is one hole, whichever part that is.
     cause = wider or hole(at, "with a key" if remedy is _COMPARE_WHOLE else state.partition(" of ")[0])
+    if state == _OF_ANOTHER_TENANT:
+        remedy = (
+            f"{AUTHENTICATE} If it is a key of this tenant, correct what the tenant file names as other_tenant_key."
+        )
     probe.fail(expected, tried.found, tried.exchange, remedy=None if wider else remedy, cause=cause)
 
 
@@ -321,6 +326,7 @@ async def _expect_dead(probe: Probe, exchange: Exchange, what: str, *, any_refus
                 f"{what} got {describe(response)}, which does not say that it is the key that is refused",
                 _REFUSE_FIRST if exchange.request.key is None else _LOOK_AT_SECRET,
                 cause=_REFUSE_FIRST,
+                remedy_of_all=_REFUSE_FIRST,  # where none came, or one that nobody has, no secret is wrong
                 because=name_large(response),
                 exchange=exchange.ref,
             )

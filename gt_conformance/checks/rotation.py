@@ -154,7 +154,8 @@ async def _expect_untold(probe: Probe, owner: Credential, known: KnownConversati
 @check(
     "key.rotation",
     claim="After a rotation the old secret is dead, and the new one sees the same names.",
-    remedy="Have the tenant drop the old secret at once, from every cache as well, and keep the key's allowlists.",
+    remedy="Have the tenant drop the old secret at once, from every cache as well, and keep the key's allowlists. "
+    "If it is the secret of another live key, or the key was not rotated, correct the tenant file.",
     source="GT API keys and access, Lifecycle and operations; GT API reference, Bearer authentication",
     clauses=("K19", "K20", "A2"),
     acts=Actor.TENANT,

@@ -1,7 +1,7 @@
 """Which credential proves which row: the named one, else the narrowest that covers what is needed."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -56,12 +56,9 @@ def choose(tenant: Tenant, runbook: str, native: Collection[Route], preset: str 
             own = inference.get(Route.CHAT) or next(iter(inference.values()), None)
             note = _split_note(inference)
     extension = _extension(tenant, mapping, own if own in of_preset else None)
-    missing = {route: _what_to_add(tenant, route, mapping.key, runbook) for route in native if route not in inference}
-    missing |= {
-        route: _what_to_add(tenant, route, mapping.extension_key, runbook)
-        for route in GT_ROUTES
-        if route not in extension
-    }
+    missing = _what_to_add(tenant, [route for route in native if route not in inference], mapping.key, runbook)
+    of_gt = [route for route in GT_ROUTES if route not in extension]
+    missing |= _what_to_add(tenant, of_gt, mapping.extension_key, runbook)
     return Choice(own, inference, extension, missing, note)
 
 
@@ -178,28 +175,48 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
     return next((folded[one] for one in difflib.get_close_matches(name.strip().casefold(), folded, n=1)), None)
 
 
-def _what_to_add(tenant: Tenant, route: Route, named: str | None, runbook: str) -> str:
+def _what_to_add(tenant: Tenant, routes: Sequence[Route], named: str | None, runbook: str) -> dict[Route, str]:
+    """What lets the runbook reach each of these: one thing for all of them, where the tenant file names the key."""
+    if named is None:
+        return {route: _key_to_add(tenant, route) for route in routes}
+    slips = {route: slip for route in routes if (slip := _slip_of_dataset(tenant, route)) is not None}
+    lacking = "; ".join(_wanted(tenant, route) for route in routes if route not in slips)
+    remedy = f"The tenant file maps {runbook} to the key {named}, which is not declared to have it: it needs {lacking}."
+    return {route: slips.get(route, remedy) for route in routes}
+
+
+def _key_to_add(tenant: Tenant, route: Route) -> str:
+    if (slip := _slip_of_dataset(tenant, route)) is not None:
+        return slip
+    slip = "" if route in {Route.DATASET_FILES, Route.FILE_STATUS} else _near_names(tenant, route)
+    add = f"a live key to the tenant file with {_wanted(tenant, route)}."
+    return f"{slip} Else add {add}" if slip else f"Add {add}"
+
+
+def _slip_of_dataset(tenant: Tenant, route: Route) -> str | None:
+    """What to do where it is the dataset that is wrong, and no key; None where it is not."""
+    if route is not Route.DATASET_FILES:
+        return None
+    if tenant.dataset is None:
+        return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
+    known = {name for key in tenant.live_credentials for name in key.datasets or ()}
+    if tenant.dataset not in known and (near := nearest_name(tenant.dataset, known)) is not None:
+        return f"Did you mean {near}? Correct dataset in the tenant file: no key is declared to write there."
+    return None
+
+
+def _wanted(tenant: Tenant, route: Route) -> str:
+    """What a key must have for the route, in words."""
     match route:
         case Route.CONVERSATION_FILES:
-            wanted = f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
+            return f"purpose conversation, allowed {tenant.model(Modality.CHAT)}"
         case Route.DATASET_FILES:
-            if tenant.dataset is None:
-                return "Add dataset: NAME to the tenant file, a scratch dataset that may receive tiny files."
-            known = {name for key in tenant.live_credentials for name in key.datasets or ()}
-            if tenant.dataset not in known and (near := nearest_name(tenant.dataset, known)) is not None:
-                return f"Did you mean {near}? Correct dataset in the tenant file: no key is declared to write there."
-            wanted = f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
+            return f"purpose upload, scope datasets:write and dataset {tenant.dataset}"
         case Route.FILE_STATUS:
-            wanted = "the right to upload (purpose upload or conversation)"
+            return "the right to upload (purpose upload or conversation)"
         case Route.MODELS:
-            wanted = f"access to the tenant's models, allowed {tenant.model(Modality.CHAT)}"
+            return f"access to the tenant's models, allowed {tenant.model(Modality.CHAT)}"
         case Route.CHAT | Route.EMBEDDINGS | Route.TRANSCRIPTIONS | Route.SPEECH | Route.IMAGES:
-            scope, modality = route.scope or "", route.modality or Modality.CHAT
-            wanted = f"scope {scope}, allowed {tenant.model(modality)}"
+            return f"scope {route.scope or ''}, allowed {tenant.model(route.modality or Modality.CHAT)}"
         case _:
             assert_never(route)
-    if named is None:
-        slip = "" if route in {Route.DATASET_FILES, Route.FILE_STATUS} else _near_names(tenant, route)
-        add = f"a live key to the tenant file with {wanted}."
-        return f"{slip} Else add {add}" if slip else f"Add {add}"
-    return f"The tenant file maps {runbook} to the key {named}, which is not declared to have it: it needs {wanted}."
