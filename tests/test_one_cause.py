@@ -466,6 +466,7 @@ def test_an_instance_that_does_not_know_a_file_says_nothing_of_dead_keys() -> No
         ("chats-cached-without-tools", "conversations-of-others-open-unversioned"),
         ("any-x-api-key-taken", "revoked-keys-list-models"),
         ("vectors-cached-before-the-key", "base64-unasked"),
+        ("embeddings-of-first-lines", "embeddings-in-ascii"),
     ],
     ids=" and ".join,
 )
