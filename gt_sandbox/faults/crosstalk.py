@@ -31,6 +31,7 @@ from gt_sandbox.middleware import (
     is_dataset_upload,
     is_live,
     is_stream,
+    is_upload,
     is_whole_chat,
     per_call,
     use_key,
@@ -484,6 +485,14 @@ FAULTS = (
         _cache(is_dataset_upload, _path_of),
         caught_by="files.status",
         breaks=("F1", "F5"),
+    ),
+    fault(
+        "upload-answers-swapped-under-load",
+        "Two uploads of one key that are under way at the same time get each other's answers.",
+        _swap_concurrent(is_upload),
+        caught_by="answers.own",
+        breaks=("F1", "U5"),
+        by_chance=True,
     ),
     fault(
         "one-instance-lists-to-anybody",
