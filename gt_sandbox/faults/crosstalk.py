@@ -490,8 +490,8 @@ FAULTS = (
         "upload-answers-swapped-under-load",
         "Two uploads of one key that are under way at the same time get each other's answers.",
         _swap_concurrent(is_upload),
-        caught_by="answers.own",
-        breaks=("F1", "U5"),
+        caught_by="upload.formats",
+        breaks=("F1",),
         by_chance=True,
     ),
     fault(

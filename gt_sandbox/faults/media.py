@@ -95,7 +95,7 @@ FAULTS = (
             change_json(TRANSCRIPTIONS, lambda body: body.update(text="")),
         ),
         caught_by="audio.transcribes_as_asked",
-        breaks=("S1",),
+        breaks=("S4",),
     ),
     fault(
         "transcription-language-refused",
