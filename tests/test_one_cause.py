@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.faults._parts import act_as_owner, web_page
+from gt_sandbox.faults.crosstalk import swap_concurrent
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
@@ -432,6 +433,12 @@ def test_an_encoding_that_was_not_asked_for_is_no_caches() -> None:
     lines = found(judged(combine(*(one for one in middleware if one is not None)), every=True))
     assert len(lines) == 2, lines
     assert any("compress only as the request accepts" in line for line in lines)
+
+
+def test_uploads_that_get_each_others_answers_are_one_finding() -> None:
+    """Whichever of them are under way at the same time: it is no file that is missing, and none that fails."""
+    [line] = found(judged(swap_concurrent(is_upload), every=True))
+    assert "answer each upload and each new conversation with its own id" in line
 
 
 def test_an_instance_that_fails_in_successes_is_one_finding() -> None:

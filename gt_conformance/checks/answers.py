@@ -94,11 +94,14 @@ async def own(probe: Probe) -> None:
     for exchange in misplaced:
         expected, found = "what is created is answered to the request for it", "the name that another request sent"
         probe.fail(expected, found, probe.note(exchange), remedy=OWN_IDS, cause=OF_ANOTHER)
+    are_mixed = any(one.request.path.endswith(_CONVERSATIONS) for one in misplaced)
+    of_new = (OWN_IDS, OF_ANOTHER) if are_mixed else (OPEN_ANEW, "")
     await _require_chats(probe)
     for exchange in probe.seen:
         for word in _foreign_words(exchange, probe.run_id) if exchange not in misplaced else ():
-            remedy = OPEN_ANEW if exchange.request.path.endswith(_CONVERSATIONS) else None
-            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy)
+            is_new = exchange.request.path.endswith(_CONVERSATIONS)
+            remedy, cause = of_new if is_new else (None, "")
+            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy, cause=cause)
     answers = _under_their_own_ids(list(_answers(probe.seen)))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"

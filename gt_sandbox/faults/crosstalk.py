@@ -31,7 +31,6 @@ from gt_sandbox.middleware import (
     is_dataset_upload,
     is_live,
     is_stream,
-    is_upload,
     is_whole_chat,
     per_call,
     use_key,
@@ -152,7 +151,7 @@ def _answer_streams_plainly() -> MiddlewareFactory:
 _PATIENCE, _PAUSE_S = 100, 0.02
 
 
-def _swap_concurrent(wanted: Predicate, alike: Callable[[Request], object] = lambda _: None) -> MiddlewareFactory:
+def swap_concurrent(wanted: Predicate, alike: Callable[[Request], object] = lambda _: None) -> MiddlewareFactory:
     """Two requests of one key, and ``alike``, that are under way at the same time get each other's answers."""
 
     def make(_: Secrets) -> MiddlewareFactory:
@@ -355,7 +354,7 @@ FAULTS = (
     fault(
         "chats-swapped-under-load",
         "Two chats of one key that are under way at the same time get each other's answers.",
-        _swap_concurrent(CHAT),
+        swap_concurrent(CHAT),
         caught_by="answers.own",
         breaks=("C1",),
         by_chance=True,
@@ -363,7 +362,7 @@ FAULTS = (
     fault(
         "embeddings-swapped-under-load",
         "Two requests of one key for as many embeddings that are under way at the same time get each other's answers.",
-        _swap_concurrent(EMBEDDINGS, _form_of),
+        swap_concurrent(EMBEDDINGS, _form_of),
         caught_by="answers.own",
         breaks=("E1",),
         by_chance=True,
@@ -485,14 +484,6 @@ FAULTS = (
         _cache(is_dataset_upload, _path_of),
         caught_by="files.status",
         breaks=("F1", "F5"),
-    ),
-    fault(
-        "upload-answers-swapped-under-load",
-        "Two uploads of one key that are under way at the same time get each other's answers.",
-        _swap_concurrent(is_upload),
-        caught_by="upload.formats",
-        breaks=("F1",),
-        by_chance=True,
     ),
     fault(
         "one-instance-lists-to-anybody",
