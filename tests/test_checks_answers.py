@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from gt_conformance.checks import CheckCall, CheckResult, Parameters, is_mixed
+from gt_conformance.checks import CheckCall, CheckResult, Parameters, given_to_another, is_mixed
 from gt_conformance.checks._words import ACCENTED, LETTERS, say_word, spoilt_in, word_of, words_in
-from gt_conformance.exchange import Exchange, Request, Response
+from gt_conformance.exchange import Exchange, FilePart, Request, Response
 from gt_conformance.vocabulary import Outcome
 from tests.fake_tenant import (
     CHUNKS,
@@ -390,3 +390,47 @@ def test_later_lists_of_a_key_hold_its_own_names(lists: tuple[list[str], list[st
     )
     session = run(plan_of(tenant_of(key("chat")), *calls), FakeSender(rule))
     assert session.result(calls[-1]).outcome is outcome
+
+
+UPLOADED_TO = "https://acme.example/api/tenant/v1/datasets/scratch/files"
+
+
+def uploaded(key: str, name: str, **given: object) -> Exchange:
+    """An upload of that file, and what it is answered."""
+    request = Request("POST", UPLOADED_TO, key, parts=(FilePart("file", b"x", name),), creates=True)
+    return Exchange(f"{key} {name}", request, answer({"id": f"file-{key}-{name}", **given}), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "misplaced"),
+    [
+        pytest.param({"filename": "b.txt"}, True, id="that of another upload"),
+        pytest.param({"file": {"name": "b.txt"}}, True, id="that of another upload, within a file"),
+        pytest.param({"filename": "a.txt"}, False, id="its own"),
+        pytest.param({"filename": "a-1.txt"}, False, id="a new one"),
+        pytest.param({"filename": "a.txt", "title": "b.txt"}, False, id="its own, and another beside it"),
+        pytest.param({"files": [{"filename": "b.txt"}]}, False, id="those of the dataset in a list"),
+        pytest.param({}, False, id="none"),
+    ],
+)
+def test_an_upload_that_is_answered_with_another_file_is_recognized_by_its_name(
+    given: dict[str, object],
+    misplaced: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """A tenant may name no file, name it anew, or list what its dataset holds."""
+    seen = [uploaded("upload", "a.txt", **given), uploaded("app", "b.txt", filename="b.txt")]
+    assert list(given_to_another(seen)) == (seen[:1] if misplaced else [])
+
+
+def test_a_conversation_may_have_the_title_of_an_earlier_one_of_its_key() -> None:
+    """A key gives all of its conversations one title: that of another key is another's."""
+
+    def opened(key: str, title: str | None, given: str) -> Exchange:
+        body = json.dumps({"model": "alias"} | ({"title": title} if title else {})).encode()
+        request = Request("POST", "https://acme.example/api/tenant/v1/conversations", key, body=body, creates=True)
+        return Exchange(f"{key} {title}", request, answer({"id": f"conv-{key}-{title}", "title": given}), 1.0)
+
+    first, untitled, other = opened("app", "One", "One"), opened("app", None, "One"), opened("partner", "Two", "Two")
+    assert list(given_to_another([first, untitled, other])) == []
+    mixed = opened("app", None, "Two")
+    assert list(given_to_another([first, mixed, other])) == [mixed]

@@ -39,6 +39,7 @@ from tests.keys_asked import (
     GONE,
     MADE_UP,
     MODELS,
+    SPEECH,
     THE_LIST,
     asked,
     dead,
@@ -82,7 +83,7 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     """All that a key opens is asked for without one, by both addresses, and with an unknown one.
 
     By the un-versioned address it is one surface of each kind. A real key is shown wrongly in a chat: the way in is one
-    for all, but for what is read from a query.
+    for all, but for what is read from a query. One that ends otherwise takes an unknown one's place for embeddings.
     """
     sender = FakeSender(only_bearer)
     result = judged("key.required", sender=sender)
@@ -90,7 +91,8 @@ def test_every_route_is_tried_in_each_wrong_way() -> None:
     tried = [(place(request), request.presentation) for request in sender.sent]
     assert {pair for pair in tried if pair[1] is not Presentation.BEARER} == {
         *product(with_twins(ASKED_FOR), (Presentation.NONE,)),
-        *product(where_unknown(), (Presentation.MADE_UP,)),
+        *product({*where_unknown()} - {EMBEDDINGS}, (Presentation.MADE_UP,)),
+        (EMBEDDINGS, Presentation.OTHER_END),
         *product((CHAT,), (*WRONGLY, *CHANGED)),
         (MODELS, Presentation.ELSEWHERE),
         *product(SPELLINGS, (Presentation.NONE,)),
@@ -206,6 +208,10 @@ PASSED_BY: dict[str, tuple[Rule, str]] = {
         "POST /v1/chat/completions with a key that has a colon and more at its end is refused",
     ),
     "what a key begins with": (shown(Presentation.SHORTENED, answer({})), "that lacks its last character is refused"),
+    "all of a key but its end": (
+        shown(Presentation.OTHER_END, answer({}), at=EMBEDDINGS),
+        "POST /v1/embeddings with a key of which all but the last character is right is refused",
+    ),
     "more behind a key": (
         shown(Presentation.LENGTHENED, answer({})),
         "that has a character more at its end is refused",
@@ -305,16 +311,17 @@ def test_a_key_of_another_tenant_is_refused_at_each_versioned_surface_instead_of
     result = judged("key.required", tenant=FOREIGN, sender=sender)
     assert result.outcome is Outcome.CONFORMS, findings(result)
     unknown = {place(request) for request in sender.sent if request.presentation is Presentation.MADE_UP}
-    assert {CHAT, EMBEDDINGS, CONVERSATIONS, f"/v1/files/{MADE_UP}"} < asked(sender, by=OTHER_TENANT)
-    assert set(where_unknown()) == unknown | asked(sender, by=OTHER_TENANT) | {"/v1/models"}  # as that of a control
+    assert {CHAT, SPEECH, CONVERSATIONS, f"/v1/files/{MADE_UP}"} < asked(sender, by=OTHER_TENANT)
+    tried = unknown | asked(sender, by=OTHER_TENANT)
+    assert set(where_unknown()) - {EMBEDDINGS} == tried | {"/v1/models"}  # as that of a control
     taken = judged(
         "key.required",
-        by(OTHER_TENANT, answer({}), at=[EMBEDDINGS]),
+        by(OTHER_TENANT, answer({}), at=[SPEECH]),
         dead(OTHER_TENANT),
         only_bearer,
         tenant=FOREIGN,
     )
-    violates(taken, "POST /v1/embeddings with a key of another tenant is refused with 401 or 403; found HTTP 200")
+    violates(taken, "POST /v1/audio/speech with a key of another tenant is refused with 401 or 403; found HTTP 200")
     assert len(taken.violations) == 1
 
 

@@ -212,6 +212,7 @@ CHANGED = {
     Presentation.SHORTENED: "WITHOUT_ITS_END",
     Presentation.LENGTHENED: "WITH_MORE_BEHIND",
     Presentation.BEFORE_COLON: "WITH_A_COLON_AND_MORE_BEHIND",
+    Presentation.OTHER_END: "WITH_ANOTHER_END",
 }
 """What stands behind the variable of a key that is changed before it is presented."""
 IN_QUERY = "&".join(f"{name}={SECRET}" for name in PARAMETER_NAMES)

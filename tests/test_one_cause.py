@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.faults._parts import act_as_owner, web_page
+from gt_sandbox.faults.crosstalk import swap_concurrent
 from gt_sandbox.middleware import (
     CHAT,
     CONVERSATION_HEADER,
@@ -434,6 +435,12 @@ def test_an_encoding_that_was_not_asked_for_is_no_caches() -> None:
     assert any("compress only as the request accepts" in line for line in lines)
 
 
+def test_uploads_that_get_each_others_answers_are_one_finding() -> None:
+    """Whichever of them are under way at the same time: it is no file that is missing, and none that fails."""
+    [line] = found(judged(swap_concurrent(is_upload), every=True))
+    assert "answer each upload and each new conversation with its own id" in line
+
+
 def test_an_instance_that_fails_in_successes_is_one_finding() -> None:
     """It is told from a gateway that takes the status from every error."""
     numbers = count(2)
@@ -466,6 +473,7 @@ def test_an_instance_that_does_not_know_a_file_says_nothing_of_dead_keys() -> No
         ("chats-cached-without-tools", "conversations-of-others-open-unversioned"),
         ("any-x-api-key-taken", "revoked-keys-list-models"),
         ("vectors-cached-before-the-key", "base64-unasked"),
+        ("embeddings-of-first-lines", "embeddings-in-ascii"),
     ],
     ids=" and ".join,
 )

@@ -2,9 +2,16 @@
 
 import json
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 import pytest
 
+from gt_conformance.causes._repeats import find_repeats
+from gt_conformance.checks import CheckCall, CheckResult, Violation
+from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Request as Sent
+from gt_conformance.exchange import Response as Answer
+from gt_conformance.vocabulary import Outcome
 from gt_sandbox.faults import FAULTS
 from gt_sandbox.middleware import (
     Call,
@@ -99,3 +106,31 @@ def test_a_hole_beside_a_cache_is_a_finding_of_its_own() -> None:
     assert taken is not None
     lines = [line for line in found(judged(combine(taken, cache(of_body)))) if line.startswith("violates")]
     assert len(lines) == 2, lines
+
+
+def test_what_another_cause_has_renamed_is_no_news_to_the_cache() -> None:
+    """A finding that shows something else as well stays what it is, also under the name of an earlier cause."""
+    url = "https://acme.example/api/tenant/v1/chat/completions"
+    asked = Sent("POST", url, "chat", body=b"{}")
+
+    def chat(ref: str, request: Sent, answer: str) -> Exchange:
+        said = Answer(200, (), json.dumps({"id": answer}).encode())
+        return Exchange(ref, request, said, 1.0, started_ms=float(ref))
+
+    seen = [
+        chat("1", asked, "a"),
+        chat("2", replace(asked, key="gone", refused=True), "a"),
+        chat("3", replace(asked, key="rag"), "a"),
+        chat("4", replace(asked, body=b'{"n": 1}'), "b"),
+        chat("5", replace(asked, body=b'{"n": 2}'), "c"),
+    ]
+    let_in, own = Violation("refused", "200", "2", finding="let in"), Violation("known", "not", "3", finding="own")
+    result = CheckResult(CheckCall("key.revocation"), "", Outcome.VIOLATES, "", "", (let_in, own))
+    beside = replace(result, violations=(replace(own, exchange="4"),))
+    exchanges = {one.ref: one for one in seen}
+    found = find_repeats([result, beside], seen, exchanges, None)
+    assert found is not None
+    renamed = replace(result, violations=(let_in, replace(own, finding="of another cause")))
+    assert [one.finding for one in found.amend(renamed).violations] == [found.finding, "of another cause"]
+    later = replace(own, expected="judged later")
+    assert found.amend(replace(result, violations=(later,))).violations[0].finding == found.finding

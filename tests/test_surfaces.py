@@ -108,6 +108,7 @@ def found(result: CheckResult) -> set[str]:
 
 
 EMBEDDINGS = ("/v1/embeddings", "/embeddings")
+SPEECH = ("/v1/audio/speech", "/audio/speech")
 
 
 @pytest.mark.parametrize(
@@ -133,9 +134,9 @@ def test_a_hole_of_one_address_is_another_than_that_of_the_other() -> None:
 def test_what_is_open_to_unknown_keys_is_not_open_without_one() -> None:
     """Another state is another hole."""
     any_key: Rule = lambda request: (  # noqa: E731 - a rule
-        answer({}) if place(request) in EMBEDDINGS and request.presentation is Presentation.MADE_UP else None
+        answer({}) if place(request) in SPEECH and request.presentation is Presentation.MADE_UP else None
     )
-    unknown, none = (judged("key.required", rule, shut, tenant=TENANT) for rule in (any_key, opened(*EMBEDDINGS)))
+    unknown, none = (judged("key.required", rule, shut, tenant=TENANT) for rule in (any_key, opened(*SPEECH)))
     assert len(found(unknown)) == len(found(none)) == 1
     assert found(unknown) != found(none)
     assert all("to any key" in violation.expected for violation in unknown.violations)

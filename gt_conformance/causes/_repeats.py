@@ -40,8 +40,8 @@ class Repeats:
     remedy: str
     is_of_everything: bool = False
     """Whether nearly all answers are such: then nothing of the tenant shows, and each try costs requests in vain."""
-    others: frozenset[str] = frozenset()
-    """The findings that show something else as well."""
+    others: frozenset[tuple[str, str | None]] = frozenset()
+    """What was judged before and is of findings that show something else as well, under whichever name by now."""
     originals: _Originals = field(default_factory=dict)
     """Who got each answer first."""
     exchanges: Mapping[str, Exchange] = field(default_factory=dict)
@@ -67,8 +67,13 @@ class Repeats:
     def _is_repeated(self, violation: Violation) -> bool:
         """Whether it was judged only after this was found, and is shown by such an answer."""
         exchange = self.exchanges.get(violation.exchange or "")
-        is_new = violation.finding not in self.others
+        is_new = _identify(violation) not in self.others
         return is_new and exchange is not None and _original(exchange, self.originals) is not None
+
+
+def _identify(violation: Violation) -> tuple[str, str | None]:
+    """What stays of a violation that goes under the finding of another cause: what was expected of which exchange."""
+    return violation.expected, violation.exchange
 
 
 def find_repeats(
@@ -232,7 +237,7 @@ def _came_before(exchange: Exchange, first: Mapping[tuple[str, bytes], Exchange]
 
 
 def _of_chats(
-    results: Iterable[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
+    results: Sequence[CheckResult], seen: Sequence[Exchange], exchanges: Mapping[str, Exchange], mixing: Mixing | None
 ) -> Repeats | None:
     """What a cache gives that looks at the bodies of requests: an answer under the id of an earlier one shows it."""
     of_chats, of_all = _earlier(one for one in seen if _has_own_id(one)), _earlier(seen)
@@ -262,10 +267,9 @@ def _of_chats(
         remedy = f"{CACHE_BY_KEY} {_AS_WELL}"
     if own is not None:
         finding, remedy = own.finding, own.remedy or ""
-    others = proofs.keys() - certain.keys()
-    return Repeats(
-        frozenset(certain), finding, remedy, others=frozenset(others), originals=of_chats[0], exchanges=exchanges
-    )
+    violations = (item for result in results if result.call.check != OWN for item in result.violations)
+    others = frozenset(_identify(item) for item in violations if item.finding not in certain)
+    return Repeats(frozenset(certain), finding, remedy, others=others, originals=of_chats[0], exchanges=exchanges)
 
 
 def _of_vectors(

@@ -1,4 +1,4 @@
-"""Ids that are given twice: of two conversations, or two files, whoever asks for one gets the other.
+"""Ids that are given twice, or to another request: of two conversations, or two files, one is taken for the other.
 
 A check that opens a conversation, or uploads a file, meets what another key holds, or is refused what is another's.
 """
@@ -7,7 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gt_conformance.checks import OPEN_ANEW, CheckResult, Violation, created_id, finding_of, renamed_in
+from gt_conformance.checks import (
+    OF_ANOTHER,
+    OPEN_ANEW,
+    OWN_IDS,
+    CheckResult,
+    Violation,
+    created_id,
+    finding_of,
+    given_to_another,
+    renamed_in,
+)
 from gt_conformance.exchange import Exchange
 from gt_conformance.vocabulary import CONVERSATION_HEADER
 
@@ -16,13 +26,17 @@ _REMEDIES = {
     _OF_CONVERSATIONS: OPEN_ANEW,
     _OF_FILES: "Have the tenant, and every cache before it, give each file that is uploaded an id of its own: an "
     "earlier one is given again.",
+    OF_ANOTHER: OWN_IDS,
 }
-_FINDINGS = {place: finding_of("", f"ids:{place} given again", shared=True) for place in _REMEDIES}
+_FINDINGS = {
+    place: finding_of("", place if place == OF_ANOTHER else f"ids:{place} given again", shared=True)
+    for place in _REMEDIES
+}
 
 
 @dataclass(frozen=True)
 class Reused:
-    """The exchanges that name such an id, or are answered with it, each with the end of the path that gave it."""
+    """The exchanges that name such an id, or are answered with it, each with what is wrong with that."""
 
     shown: Mapping[str, str]
     renamed: Mapping[str, str]
@@ -41,12 +55,15 @@ class Reused:
 
 
 def find_reused(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]) -> Reused | None:
-    """Which findings they are; None where each id is given once, or again to who asks for the same again."""
+    """Which findings they are; None where each id is given to one request, or again to the same."""
     made: dict[tuple[str, str], list[Exchange]] = defaultdict(list)
     for one in exchanges.values():
         if one.request.creates and (given := created_id(one)) is not None:
             made[given, _place_of(one)].append(one)
     again = {given: place for (given, place), found in made.items() if _is_given_again(found)}
+    # Whose the others are that were created there is not known either.
+    mixed = {_place_of(one) for one in given_to_another(exchanges.values())}
+    again = {given: OF_ANOTHER for given, place in made if place in mixed} | again
     if not again:
         return None
     named = ((one.ref, again.get(created_id(one) or "") or again.get(_named_by(one))) for one in exchanges.values())

@@ -78,7 +78,16 @@ from gt_conformance.checks._registry import (
     row_calls,
     tenant_call,
 )
-from gt_conformance.checks._resources import OPEN_ANEW, READ_BY_OTHERS, READ_ONLY, created_conversation, created_id
+from gt_conformance.checks._resources import (
+    OF_ANOTHER,
+    OPEN_ANEW,
+    OWN_IDS,
+    READ_BY_OTHERS,
+    READ_ONLY,
+    created_conversation,
+    created_id,
+    given_to_another,
+)
 from gt_conformance.checks._result import CheckResult, Evidence, renamed_in
 from gt_conformance.checks._surfaces import LET_IN_BY_TURNS, SURFACES, Address, Asking, Ids, Surface, is_redirect
 from gt_conformance.checks._vectors import NEAR, SAME, Earlier, Sketch, cosine, in_order, sketches
@@ -145,10 +154,12 @@ __all__ = [
     "NOW_AND_THEN",
     "NO_KEY",
     "NO_SUCH_ROUTE",
+    "OF_ANOTHER",
     "OPEN_ANEW",
     "OPEN_TO_ANY_KEY",
     "OPEN_WITHOUT_A_KEY",
     "OWN",
+    "OWN_IDS",
     "PASS_ON_KEY",
     "PREFLIGHT",
     "QUESTION",
@@ -211,6 +222,7 @@ __all__ = [
     "find_limit",
     "finding_of",
     "first_key",
+    "given_to_another",
     "gt_extension",
     "holds_error",
     "ids_in",

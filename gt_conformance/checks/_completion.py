@@ -30,6 +30,8 @@ AFTER_DONE = "stream:output after [DONE]"
 """The one cause of what clients lose that stop reading at [DONE]: text, or pieces of a tool call."""
 PASS_ON_WHOLE = "Have the tenant, and every proxy before it, pass the stream on as it is made, to its end."
 FIND_THE_TEXT = "Look for this request in the tenant's log: the tenant loses the text, or the model gives none at all."
+PASS_ON_MESSAGES, MESSAGES_LOST = "Have the tenant pass every message of a chat on to the model.", "chat:many"
+"""One cause, whether all but the last message are lost, or the first of a few."""
 EMPTY, EMPTY_STREAM, EMPTY_LARGE = "empty:chat", "empty:stream", "empty:large chat"
 """The causes of answers without text: one where several kinds of chats lack it, each its own where it is alone."""
 

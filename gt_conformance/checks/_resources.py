@@ -321,6 +321,37 @@ def created_id(exchange: Exchange) -> str | None:
     return _created_file(exchange.response) if _UPLOAD.search(exchange.request.path) else None
 
 
+def given_to_another(seen: Iterable[Exchange]) -> Iterator[Exchange]:
+    """What was created for one request and answered to another: by its file's name, or its title, which is not its own.
+
+    One key gives its conversations one title. A tenant may call a file otherwise than it was sent, or know it already.
+    """
+    made = [one for one in seen if one.request.creates]
+    titles: dict[str | None, frozenset[object]] = {}
+    for one in made:
+        titles[one.request.key] = titles.get(one.request.key, frozenset()) | {one.request.fields.get("title")}
+    files = {one.ref: frozenset(part.filename for part in one.request.parts if part.filename) for one in made}
+    sent = frozenset().union(*titles.values(), *files.values()) - {None}
+    for one in made:
+        named, own = _names_in(one.response), files[one.ref] | titles[one.request.key]
+        if created_id(one) is not None and named & sent and named.isdisjoint(own):
+            yield one
+
+
+def _names_in(response: Response | None) -> frozenset[object]:
+    body = _body(response) if response is not None else None
+    within = [body.get(place) for place in (*_ENVELOPES, *_NAMES)] if isinstance(body, dict) else []
+    places = [body, *within]
+    found = (place.get(name) for place in places if isinstance(place, dict) for name in _STATED)
+    return frozenset(name for name in found if isinstance(name, str))
+
+
+_STATED = ("filename", "file_name", "original_filename", "name", "title")
+OF_ANOTHER = "ids:of another request"
+OWN_IDS = (
+    "Have the tenant, and every cache or pool of connections before it, answer each upload and each new conversation "
+    "with its own id: some get that of another request."
+)
 _UPLOAD = re.compile(r"/(?:conversations|datasets/[^/]+)/files\Z")
 
 

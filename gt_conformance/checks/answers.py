@@ -14,7 +14,14 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot_reach, check, require_declared_name
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
-from gt_conformance.checks._resources import OPEN_ANEW, conversation_named_by, created_conversation
+from gt_conformance.checks._resources import (
+    OF_ANOTHER,
+    OPEN_ANEW,
+    OWN_IDS,
+    conversation_named_by,
+    created_conversation,
+    given_to_another,
+)
 from gt_conformance.checks._words import is_miscopied, word_of, words_in
 from gt_conformance.checks.media import is_audio, is_image
 from gt_conformance.checks.models import ids_in, join_some, shown, unpublished_in
@@ -83,11 +90,18 @@ async def own(probe: Probe) -> None:
     await _expect_own_media(probe)
     await _expect_own_vectors(probe)
     _expect_own_lists(probe)
+    misplaced = list(given_to_another(probe.seen))
+    for exchange in misplaced:
+        expected, found = "what is created is answered to the request for it", "the name that another request sent"
+        probe.fail(expected, found, probe.note(exchange), remedy=OWN_IDS, cause=OF_ANOTHER)
+    are_mixed = any(one.request.path.endswith(_CONVERSATIONS) for one in misplaced)
+    of_new = (OWN_IDS, OF_ANOTHER) if are_mixed else (OPEN_ANEW, "")
     await _require_chats(probe)
     for exchange in probe.seen:
-        for word in _foreign_words(exchange, probe.run_id):
-            remedy = OPEN_ANEW if exchange.request.path.endswith(_CONVERSATIONS) else None
-            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy)
+        for word in _foreign_words(exchange, probe.run_id) if exchange not in misplaced else ():
+            is_new = exchange.request.path.endswith(_CONVERSATIONS)
+            remedy, cause = of_new if is_new else (None, "")
+            probe.fail(_OWN, _whose(probe, word), probe.note(exchange), remedy=remedy, cause=cause)
     answers = _under_their_own_ids(list(_answers(probe.seen)))
     for said in (*_given_to_several(answers), *_given_to_all(answers)):
         found = f"the answer {said.id} came to different requests, word for word"

@@ -24,6 +24,8 @@ from gt_conformance.checks._capability import (
 )
 from gt_conformance.checks._check import Context, Parameters, check, native, plainest
 from gt_conformance.checks._completion import (
+    MESSAGES_LOST,
+    PASS_ON_MESSAGES,
     PLAIN_NEEDS,
     chat_request,
     expect_completion,
@@ -258,7 +260,7 @@ async def _expect_everything_read(probe: Probe, whole: Exchange) -> None:
                 f"{TRIES} answers without it, which the same model gives to one text in a short chat",
                 whole,
                 remedy=f"Have the tenant pass {remedy} on to the model.",
-                cause=f"chat:{words}",
+                cause=MESSAGES_LOST if words == "many" else f"chat:{words}",
             )
             return
 
@@ -273,12 +275,13 @@ _PEOPLE = _MILLER_IS, _SMITH, _POTTER = "miller", "smith", "potter"
 """Who has a name that the model is asked for: the system says the miller's, a user the smith's, it the potter's."""
 _WHO = {"role": "user", "content": " ".join(f"What is the name of the {one}?" for one in _PEOPLE)}
 _MILLER = "What is the name of the miller?"
+_SHORTLY = "You answer in a few words."
 
 
 def _roles(probe: Probe, word: str = LETTERS) -> list[dict[str, Any]]:
     """One message of each role; the last asks for what the first says, with a word beyond ASCII behind it."""
     said = [
-        ("system", f'You answer in a few words. The name of the miller is "{fact_of(probe, _MILLER_IS)} & {word}".'),
+        ("system", f'{_SHORTLY} The name of the miller is "{fact_of(probe, _MILLER_IS)} & {word}".'),
         ("user", "What colour is the sky by day?"),
         ("assistant", "Blue."),
         ("user", _MILLER),
@@ -289,7 +292,8 @@ def _roles(probe: Probe, word: str = LETTERS) -> list[dict[str, Any]]:
 async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     """The answer names what the system message says, if the model names it where a user says it.
 
-    Not to tell what it was told may be the model's way: one that does as a system message says has read it.
+    Not to tell what it was told may be the model's way: one that does as a system message says has read it. What it
+    knows as the second of as many messages, and never as the first, whoever says it, is lost with the first.
     """
     fact, sent = fact_of(probe, _MILLER_IS), parse_json(exchange.request.body.decode())
     if not is_answered(exchange.response) or names_fact(said_in(exchange.response), fact):
@@ -303,10 +307,18 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     async def knows(messages: Sequence[Mapping[str, Any]]) -> bool:
         return (await ask_for(probe, plain_chat(probe, messages, fields=fields), fact)).knows
 
-    if (  # what nobody can tell it is no system message's
-        await knows([by_user, *others]) and not await knows([by_system, *others]) and not await knows([order, ask])
-    ):
-        kind = "a streamed chat" if sent.get("stream") else "a chat"
+    kind = "a streamed chat" if sent.get("stream") else "a chat"
+    if not await knows([by_user, *others]):  # what nobody can tell it is no system message's
+        as_second = [{**order, "content": _SHORTLY}, by_user, {"role": "assistant", "content": "Indeed."}, others[-1]]
+        if len(as_second) == len(sent["messages"]) and await knows(as_second):
+            probe.fail(
+                f"the first message of {kind} reaches the model, however many follow it ({fact})",
+                f"{TRIES} answers without it, which the same model gives where the second message says it",
+                exchange,
+                remedy=PASS_ON_MESSAGES,
+                cause=MESSAGES_LOST,
+            )
+    elif not await knows([by_system, *others]) and not await knows([order, ask]):
         probe.fail(
             f"{kind} knows what its system message says ({fact})",
             f"{TRIES} answers without it, which the same model gives where a user says it",

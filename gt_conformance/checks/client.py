@@ -401,42 +401,62 @@ async def joins(probe: Probe) -> None:
     same = here.succeeded and _is_of_one_kind(here.media_type, there.media_type)
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):
         return
-    if probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED):
-        names, known = _names_in(here), _names_in(there)
-        # An answer may call the model as it likes, or not at all; one that says the published name here says it there.
-        differ = (
-            names != known
-            if route is Route.MODELS
-            else names and names.isdisjoint(known) and request.fields.get("model") in known
-        )
-        await _require_list(probe, needed=bool(differ) and route is Route.MODELS)
-        twins = ((elsewhere, here), (request, there))
-        expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
-        probe.must(
-            not differ,
-            expected,
-            join_some(sorted(names)) or "none",
+    twins = ((elsewhere, here), (request, there))
+    if not same and _holds_the_same(route, here, there):
+        probe.fail(
+            f"{elsewhere.path} answers as {there.media_type or 'no type'}, as {request.path} does",
+            f"HTTP {here.status} as {here.media_type or 'no type'}, with the same in it",
             exchange,
-            remedy="Have the tenant list and name the models of the key alike at both addresses.",
-            cause=_cause_of_names(probe, route, names, known),
+            remedy="Have the tenant answer with the same Content-Type at both addresses: clients read answers by it.",
+            cause="base_url:content type",
         )
-        if route is Route.EMBEDDINGS:
-            await _expect_vectors(probe, exchange, there, twins)
-        if route is Route.CHAT and _completes(here):
-            await _expect_text(probe, elsewhere, there)
-        holds, what = _HOLDS.get(route, (None, ""))
-        if holds is not None and holds(there) and not holds(here):
-            comes = await _changes(probe, twins, lambda one, other: holds(one) is holds(other))
-            probe.fail(
-                f"{elsewhere.path} gives {what}, as {request.path} does",
-                f"HTTP {here.status} without {what}",
-                exchange,
-                remedy=f"Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
-                f"the same request gets {what} at one time and none at another."
-                if comes
-                else "Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
-                cause=NOW_AND_THEN if comes else "base_url:nothing in it",
-            )
+    elif probe.must(same, expected, describe(here), exchange, remedy=remedy, cause=UNROUTED):
+        await _expect_alike(probe, route, exchange, twins)
+
+
+def _holds_the_same(route: Route, *answers: Response) -> bool:
+    """Whether each of these holds what an answer of the route does, whatever they call it."""
+    holds, _ = _HOLDS.get(route, (_has_data, ""))
+    return all(map(holds, answers))
+
+
+async def _expect_alike(probe: Probe, route: Route, exchange: Exchange, twins: tuple["_Twin", "_Twin"]) -> None:
+    """What both addresses give has the same names, vectors, text and substance."""
+    (elsewhere, here), (request, there) = twins
+    names, known = _names_in(here), _names_in(there)
+    # An answer may call the model as it likes, or not at all; one that says the published name here says it there.
+    differ = (
+        names != known
+        if route is Route.MODELS
+        else names and names.isdisjoint(known) and request.fields.get("model") in known
+    )
+    await _require_list(probe, needed=bool(differ) and route is Route.MODELS)
+    expected = f"{elsewhere.path} names the models that {request.path} names: {join_some(sorted(known)) or 'none'}"
+    probe.must(
+        not differ,
+        expected,
+        join_some(sorted(names)) or "none",
+        exchange,
+        remedy="Have the tenant list and name the models of the key alike at both addresses.",
+        cause=_cause_of_names(probe, route, names, known),
+    )
+    if route is Route.EMBEDDINGS:
+        await _expect_vectors(probe, exchange, there, twins)
+    if route is Route.CHAT and _completes(here):
+        await _expect_text(probe, elsewhere, there)
+    holds, what = _HOLDS.get(route, (None, ""))
+    if holds is not None and holds(there) and not holds(here):
+        comes = await _changes(probe, twins, lambda one, other: holds(one) is holds(other))
+        probe.fail(
+            f"{elsewhere.path} gives {what}, as {request.path} does",
+            f"HTTP {here.status} without {what}",
+            exchange,
+            remedy=f"Find what fails intermittently behind the tenant's address (an instance, a backend, a limit): "
+            f"the same request gets {what} at one time and none at another."
+            if comes
+            else "Have the tenant answer alike at both addresses: what one of them gives, the other gives.",
+            cause=NOW_AND_THEN if comes else "base_url:nothing in it",
+        )
 
 
 async def _require_list(probe: Probe, *, needed: bool) -> None:
@@ -508,6 +528,10 @@ def _fields_of(response: Response) -> Mapping[str, Any]:
 def _completes(response: Response) -> bool:
     body = _fields_of(response)
     return any(choices_in(body)) and not error_inside(body) and not schema.load("wire/chat-completion").errors(body)
+
+
+def _has_data(response: Response) -> bool:
+    return isinstance(_fields_of(response).get("data"), list)
 
 
 def _has_text(response: Response) -> bool:

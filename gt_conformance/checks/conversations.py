@@ -34,6 +34,8 @@ from gt_conformance.checks._check import (
 from gt_conformance.checks._completion import (
     EMPTY_STREAM,
     FIND_THE_TEXT,
+    MESSAGES_LOST,
+    PASS_ON_MESSAGES,
     PASS_ON_WHOLE,
     block_unfinished,
     expect_completion,
@@ -629,7 +631,7 @@ async def _expect_messages_read(probe: Probe, talk: Talk) -> None:
                 await probe.require_like("chat.streams", conforming=True)
             expected = f"{kind} without the header knows what an earlier message of it says ({fact})"
             found = f"{TRIES} answers without it, though the same model recalls what is said in a conversation"
-            probe.fail(expected, found, asked.exchange, remedy=_READ_MESSAGES)
+            probe.fail(expected, found, asked.exchange, remedy=PASS_ON_MESSAGES, cause=MESSAGES_LOST)
             return
 
 
@@ -654,7 +656,6 @@ def _is_refused(exchange: Exchange) -> bool:
 
 
 _GO_ON = "Have the tenant go on with the conversation of X-GT-Conversation-Id, whatever else a chat holds."
-_READ_MESSAGES = "Have the tenant pass every message of a chat on to the model, not the last one alone."
 _KEEP_APART = "Have the tenant give the model what was said in the conversation that X-GT-Conversation-Id names alone."
 _STAY_STATELESS = "Have the tenant answer chats without X-GT-Conversation-Id from what the request itself holds."
 _READ_IN_STREAMS = "Have the tenant read X-GT-Conversation-Id in streamed chats too, and go on with that conversation."

@@ -210,7 +210,8 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
                 remedy="Have the tenant, and every proxy before it, pass each text to embed on with all of its lines.",
                 cause="embeddings:lines",
             )
-            return
+            begins = {text: _first_line(text) != _first_line(_LETTERS) for text in _SPOILT}
+            becomes = {how: becomes[how] and begins[text] for text, how in _SPOILT.items()}
         read = [not is_same(as_it_is, vector) for vector in others[: len(_OTHERS)]]
         signs = dict(zip(_OTHER_SIGNS, others[len(_OTHERS) :], strict=True))
         told = [reads and not _is_sign(text, as_it_is, signs) for text, reads in zip(_SPOILT, read, strict=True)]
@@ -231,6 +232,10 @@ async def _expect_letters(probe: Probe, form: str, vectors: Sequence[Sequence[fl
         found = f"a text with such letters gets the vector of one with {how}"
         probe.fail(_ANY_LETTER, found, exchange, remedy=_IN_UTF_8, cause="embeddings:letters")
         return
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _is_sign(text: str, vector: Sequence[float], signs: Mapping[str, Sequence[float]]) -> bool:

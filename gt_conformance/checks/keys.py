@@ -63,6 +63,7 @@ _MISREAD = {
     Presentation.SHORTENED: "with a key that lacks its last character",
     Presentation.LENGTHENED: "with a key that has a character more at its end",
     Presentation.BEFORE_COLON: "with a key that has a colon and more at its end",
+    Presentation.OTHER_END: "with a key of which all but the last character is right",
 }
 _NOT_WHOLE = (
     Presentation.MISSPELLED,
@@ -70,8 +71,9 @@ _NOT_WHOLE = (
     Presentation.SHORTENED,
     Presentation.LENGTHENED,
     Presentation.BEFORE_COLON,
+    Presentation.OTHER_END,
 )
-"""Which keys are compared is one thing for all surfaces: these are tried in a chat alone."""
+"""How keys are compared is one thing for all surfaces: each of these is tried at one, in a chat most of them."""
 _OF_ANOTHER_TENANT = "with a key of another tenant"
 _COMPARE_WHOLE = "Have the tenant compare the whole key: its upper and lower case, and whatever follows it."
 _LONGEST_REASON = 2_000
@@ -81,8 +83,12 @@ _ELSEWHERE = {
     Presentation.IN_BODY: "with the key in a field of the body",
 }
 """They are tried together, and apart where that let somebody in."""
-_MISREAD_AT_ALL = (Presentation.ELSEWHERE,)
-"""How a real key is presented wrongly where things are read and where they are sent; in other ways in a chat alone."""
+_MISREAD_AT = {
+    "models": (Presentation.ELSEWHERE,),
+    "chat": tuple(one for one in _MISREAD if one is not Presentation.OTHER_END),
+    "embeddings": (Presentation.OTHER_END,),
+}
+"""How a real key is presented wrongly, by surface. Who takes any key, or another tenant's, takes that last one too."""
 
 
 @check(
@@ -102,14 +108,18 @@ async def required(probe: Probe) -> None:
     """No key: refused at every surface, versioned and un-versioned, with real ids; so is an unknown key.
 
     Where the tenant file names a key of another tenant, that one takes the unknown key's place at most versioned ones.
-    No scheme, Basic, Token, the query string, the body, a key that is not wholly right: refused at some. A real key is
-    shown wrongly where it would be let in if it were shown rightly: else its refusal proves nothing. So are headers
-    that gateways trust, other spellings of a path, and cookies.
+    No scheme, Basic, Token, the query string, the body, a key that is not wholly right: refused at some. One that ends
+    otherwise takes the unknown key's place where texts are embedded. A real key is shown wrongly where it would be let
+    in if it were shown rightly: else its refusal proves nothing. So are headers that gateways trust, other spellings of
+    a path, and cookies.
     """
     everywhere = places(probe.parameters)
     ids = await real_ids(probe, everywhere)
     asked: list[tuple[list[Place], str | None, Presentation]]
+    misread = _misread(probe)
+    instead = [place for [place], _, presentation in misread if presentation is Presentation.OTHER_END]
     unknown = _streamed_instead(_where_unknown(probe, everywhere), everywhere)
+    unknown = [one for one in unknown if one not in instead]
     with_other = probe.tenant.other_tenant_key is not None and not probe.parameters.keys
     of_others = [one for one in unknown if with_other and one[1] is Address.VERSIONED]
     made_up = [one for one in unknown if one not in of_others or one[0].id == _OF_BOTH]
@@ -120,13 +130,6 @@ async def required(probe: Probe) -> None:
         states.append(_OF_ANOTHER_TENANT)
     elif blocker := probe.tenant.blockers.get(OTHER_TENANT):
         probe.block_part("a key of another tenant", Blocked.by(blocker))
-    misread = [
-        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
-        for surface in surfaces()
-        if surface.id in {"models", "chat"} and not probe.parameters.keys
-        for presentation in _MISREAD
-        if surface.id == "chat" or presentation in _MISREAD_AT_ALL
-    ]
     tries, let_in = await both(together(try_all(probe, *one, ids) for one in (*asked, *misread)), _ways_in(probe))
     plain = _plainly_unversioned(probe) if _is_judged_otherwise(tries[1]) else []
     likely = await try_all(probe, plain, None, Presentation.MADE_UP, ids)
@@ -149,6 +152,16 @@ async def required(probe: Probe) -> None:
         await _judge_dead(probe, tried, _MISREAD[presentation], ids, remedy=remedy)
     await expect_no_way_in(probe, let_in)
     _expect_nothing_listed(probe)
+
+
+def _misread(probe: Probe) -> list[tuple[list[Place], str, Presentation]]:
+    """Surfaces, each with a key that they are open to, and how that is presented wrongly there."""
+    return [
+        ([(surface, Address.VERSIONED)], _narrowest_for(probe, surface.route).name, presentation)
+        for surface in surfaces()
+        if surface.id in _MISREAD_AT and not probe.parameters.keys
+        for presentation in _MISREAD_AT[surface.id]
+    ]
 
 
 def _expect_nothing_listed(probe: Probe) -> None:

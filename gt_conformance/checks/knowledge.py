@@ -36,6 +36,7 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks._surfaces import WITHOUT_SCOPE, Address, Tried, at_address, expect_shut, hole, surface_of
 from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
+from gt_conformance.checks.boundary import ENFORCE_SCOPES
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential, Tenant
@@ -287,7 +288,7 @@ async def _is_taken_unversioned(probe: Probe, request: Request, stated: Statemen
     if not tried.is_open:
         return False
     what = f"{tried.surface.named(tried.address)} by the key {upload.key}, whose scopes leave it out,"
-    await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, WITHOUT_SCOPE))
+    await expect_shut(probe, tried, what, hole(Address.UNVERSIONED, WITHOUT_SCOPE), remedy=ENFORCE_SCOPES)
     return True
 
 

@@ -80,7 +80,7 @@ class Presentation(StrEnum):
     ``other_header`` is in the headers that other APIs have for keys, ``in_body`` in fields of a JSON body, and
     ``elsewhere`` there, in those headers and in the query string.
     The others are the secret with something changed: letters in other case, the middle, the end, something behind it,
-    after one of the marks at which gateways cut a key.
+    after one of the marks at which gateways cut a key, the last character.
     """
 
     BEARER = "bearer"
@@ -98,6 +98,7 @@ class Presentation(StrEnum):
     SHORTENED = "shortened"
     LENGTHENED = "lengthened"
     BEFORE_COLON = "before_colon"
+    OTHER_END = "other_end"
 
 
 _OTHER_HEADERS = (

@@ -35,6 +35,7 @@ _SUFFIXES = {
     Presentation.SHORTENED: "_WITHOUT_ITS_END",
     Presentation.LENGTHENED: "_WITH_MORE_BEHIND",
     Presentation.BEFORE_COLON: "_WITH_A_COLON_AND_MORE_BEHIND",
+    Presentation.OTHER_END: "_WITH_ANOTHER_END",
 }
 """After the name of a key's variable: another variable, which is for the person who repeats the request to fill."""
 

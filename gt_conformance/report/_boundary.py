@@ -68,6 +68,7 @@ _UNKNOWN = frozenset(
         Presentation.SHORTENED,
         Presentation.LENGTHENED,
         Presentation.BEFORE_COLON,
+        Presentation.OTHER_END,
     }
 )
 _WORST_FIRST = (Outcome.VIOLATES, Outcome.BLOCKED, Outcome.WAIVED, Outcome.CONFORMS, NOT_SERVED, NOT_TRIED)

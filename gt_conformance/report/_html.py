@@ -393,6 +393,7 @@ _PRESENTED = {
     "shortened": "key {key} without its end",
     "lengthened": "key {key} with more behind it",
     "before_colon": "key {key} with a colon and more behind it",
+    "other_end": "key {key} with another last character",
 }
 
 

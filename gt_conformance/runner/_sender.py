@@ -483,14 +483,16 @@ def _changed(secret: str, presentation: Presentation) -> str:
             return secret[:half] + digit * _ALTERED + secret[half + _ALTERED :]
         case Presentation.SHORTENED:
             return secret[:-1]
-        case Presentation.LENGTHENED:
-            return f"{secret}-0"  # some gateways read no further than to the dash
-        case Presentation.BEFORE_COLON:
-            return f"{secret}:0"
+        case Presentation.LENGTHENED | Presentation.BEFORE_COLON:
+            return secret + _BEHIND[presentation]
+        case Presentation.OTHER_END:
+            return _with_other_end(secret)
         case _:
             return secret
 
 
+_BEHIND = {Presentation.LENGTHENED: "-0", Presentation.BEFORE_COLON: ":0"}
+"""Some gateways read no further than to the dash, or to the colon."""
 _ALTERED = 4
 """How many characters in the middle: what stands before them, and behind, stays right."""
 
@@ -499,7 +501,11 @@ def _misspell(secret: str) -> str:
     """The secret with its second half in other case; without letters there, with another character at its end."""
     half = len(secret) // 2
     changed = secret[:half] + secret[half:].swapcase()
-    return changed if changed != secret else f"{secret[:-1]}{'1' if secret.endswith('0') else '0'}"
+    return changed if changed != secret else _with_other_end(secret)
+
+
+def _with_other_end(secret: str) -> str:
+    return f"{secret[:-1]}{'1' if secret.endswith('0') else '0'}"
 
 
 _ALWAYS = (

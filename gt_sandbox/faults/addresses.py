@@ -26,6 +26,7 @@ from gt_sandbox.middleware import (
     TRANSCRIPTIONS,
     Call,
     MiddlewareFactory,
+    Predicate,
     Request,
     Response,
     change_choice,
@@ -53,6 +54,13 @@ _NOWHERE = f"{BASE}/v1/not-routed"
 
 def _is_unversioned(request: Request) -> bool:
     return request.path.startswith(f"{BASE}/") and not request.path.startswith(f"{BASE}/v1/")
+
+
+def _label_as_text(route: Predicate) -> MiddlewareFactory:
+    return change_headers(
+        lambda headers: {**headers, "content-type": "text/plain"},
+        lambda request: route(request) and _is_unversioned(request) and not is_stream(request),
+    )
 
 
 def _embeds_unversioned(request: Request) -> bool:
@@ -360,6 +368,16 @@ FAULTS = (
         ),
         caught_by="base_url.joins",
         breaks=("R1",),
+    ),
+    *(
+        fault(
+            f"unversioned-{what}-labelled-as-text",
+            f"By the un-versioned path {what} are sent as text/plain.",
+            _label_as_text(route),
+            caught_by="base_url.joins",
+            breaks=("R1",),
+        )
+        for what, route in (("chats", CHAT), ("embeddings", EMBEDDINGS))
     ),
     fault(
         "unversioned-streams-labelled-as-json",

@@ -141,6 +141,11 @@ def _key_of_last_quarter(request: Request, secrets: Secrets) -> str | None:
     return _key_by(request, secrets, lambda secret: secret[-len(secret) // 4 :]) if request.secret else None
 
 
+def _key_of_all_but_the_end(request: Request, secrets: Secrets) -> str | None:
+    long_enough = len(request.secret) > 20
+    return _key_by(request, secrets, lambda secret: f"{len(secret)} {secret[:-1]}") if long_enough else None
+
+
 def _live_key(secrets: Secrets, has: Callable[[str], bool]) -> str | None:
     """The live key whose secret is so."""
     dead = ("_OLD", "_GONE", "_OTHER_TENANT")
@@ -401,6 +406,13 @@ FAULTS = (
         "end-of-the-key-compared",
         "Only the last characters of a key are compared.",
         use_key(_key_of_last_quarter),
+        caught_by="key.required",
+        breaks=("A1",),
+    ),
+    fault(
+        "last-character-of-a-key-ignored",
+        "All of a key but its last character is compared.",
+        use_key(_key_of_all_but_the_end),
         caught_by="key.required",
         breaks=("A1",),
     ),

@@ -340,6 +340,23 @@ FAULTS = (
         breaks=("C1",),
     ),
     fault(
+        "last-three-messages-alone",
+        "Of a chat the model gets the last three messages.",
+        change_requests(_has_messages(4), lambda body: _change_messages(body, lambda messages: messages[-3:])),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
+        "first-message-dropped-in-streams",
+        "A streamed chat of several messages gets to the model without the first.",
+        change_requests(
+            lambda request: is_stream(request) and _has_messages(2)(request),
+            lambda body: _change_messages(body, lambda messages: messages[1:]),
+        ),
+        caught_by="chat.roles",
+        breaks=("C1",),
+    ),
+    fault(
         "first-content-part-alone",
         "Of a message in parts the model gets the first one.",
         change_requests(_has_content_parts, lambda body: _change_contents(body, lambda parts: parts[:1])),

@@ -151,7 +151,7 @@ def _answer_streams_plainly() -> MiddlewareFactory:
 _PATIENCE, _PAUSE_S = 100, 0.02
 
 
-def _swap_concurrent(wanted: Predicate, alike: Callable[[Request], object] = lambda _: None) -> MiddlewareFactory:
+def swap_concurrent(wanted: Predicate, alike: Callable[[Request], object] = lambda _: None) -> MiddlewareFactory:
     """Two requests of one key, and ``alike``, that are under way at the same time get each other's answers."""
 
     def make(_: Secrets) -> MiddlewareFactory:
@@ -354,7 +354,7 @@ FAULTS = (
     fault(
         "chats-swapped-under-load",
         "Two chats of one key that are under way at the same time get each other's answers.",
-        _swap_concurrent(CHAT),
+        swap_concurrent(CHAT),
         caught_by="answers.own",
         breaks=("C1",),
         by_chance=True,
@@ -362,7 +362,7 @@ FAULTS = (
     fault(
         "embeddings-swapped-under-load",
         "Two requests of one key for as many embeddings that are under way at the same time get each other's answers.",
-        _swap_concurrent(EMBEDDINGS, _form_of),
+        swap_concurrent(EMBEDDINGS, _form_of),
         caught_by="answers.own",
         breaks=("E1",),
         by_chance=True,

@@ -251,6 +251,19 @@ FAULTS = (
         breaks=("M5",),
     ),
     fault(
+        "unversioned-dataset-uploads-open-to-chat-keys",
+        "By the un-versioned address uploads to datasets take keys without datasets:write.",
+        use_key(
+            lambda request, secrets: (
+                "UPLOAD"
+                if is_dataset_upload(request) and _at_unversioned(request) and is_live(request, secrets, "CHAT", "RAG")
+                else None
+            )
+        ),
+        caught_by="key.scope_enforced",
+        breaks=("K16", "A2"),
+    ),
+    fault(
         "embeddings-open-to-chat-keys",
         "Embeddings take keys without inference:embed.",
         _grant(EMBEDDINGS, "RAG", "CHAT", "CURSOR", "MANUS"),

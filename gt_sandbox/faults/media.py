@@ -1,6 +1,7 @@
 """Faults of transcription, speech and image generation."""
 
 import base64
+import struct
 from itertools import count
 from typing import Any
 
@@ -13,6 +14,7 @@ from gt_sandbox.middleware import (
     MiddlewareFactory,
     Predicate,
     Request,
+    Response,
     Secrets,
     change_json,
     change_responses,
@@ -34,6 +36,16 @@ _UNKNOWN = "Unknown parameter in the request."
 def _has(*fields: str) -> Predicate:
     """Whether the request's JSON body has one of these fields."""
     return lambda request: any(name in request.fields for name in fields)
+
+
+def _speak_on(request: Request, response: Response) -> Response:
+    """As long as the text is: the tone of the embedded tenant once for each word."""
+    if not response.succeeded:
+        return response
+    samples = response.body[_WAVE_HEADER:] * len(str(request.fields.get("input")).split())
+    whole, sound = (struct.pack("<I", size) for size in (_WAVE_HEADER - 8 + len(samples), len(samples)))
+    header = response.body[:4] + whole + response.body[8 : _WAVE_HEADER - 4] + sound
+    return response.with_body(header + samples)
 
 
 def _has_letters(request: Request) -> bool:
@@ -74,6 +86,16 @@ FAULTS = (
         respond_with(lambda request: SPEECH(request) and _has("voice")(request), error_response(400, _UNKNOWN)),
         caught_by="audio.speaks_as_asked",
         breaks=("S3",),
+    ),
+    fault(
+        "transcriptions-without-words",
+        "Each transcription is empty, of what the tenant speaks itself as well.",
+        combine(
+            change_responses(SPEECH, _speak_on),
+            change_json(TRANSCRIPTIONS, lambda body: body.update(text="")),
+        ),
+        caught_by="audio.transcribes_as_asked",
+        breaks=("S4",),
     ),
     fault(
         "transcription-language-refused",

@@ -466,7 +466,7 @@ VARIANTS = (
         "transcription-of-nothing",
         "A tone is transcribed as no words.",
         change_json(TRANSCRIPTIONS, lambda body: body.update(text="")),
-        permitted_by="checks: a string text; the probe sends no speech",
+        permitted_by="checks: a string text; what a model hears in a tone is the model's",
         alters="transcription",
     ),
     variant(
