@@ -66,7 +66,7 @@ def test_a_line_is_examined_by_what_executes_its_statement() -> None:
 @pytest.mark.usefixtures("package")
 def test_a_constant_is_examined_by_what_uses_it() -> None:
     """No test executes the line that makes it; those of declarations are tried as well."""
-    declared = "tests/test_plan.py::test_one"
+    declared = "test_plan.py::test_one"
     reach = _reach_of({"unrelated": {16}, "using": {7, 9}, declared: set()})
     assert reach.choose(Path("pack/few.py"), 3).tests == ("using", declared)
 

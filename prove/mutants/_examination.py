@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from prove import _process
+from prove.mutants._reach import file_of
 from prove.mutants._scenarios import Scenario
 
 DEADLINE_S = 180
@@ -37,7 +38,7 @@ def _failing(tests: Sequence[str]) -> str:
     if not tests:
         return ""
     selection = _Selection(tests)
-    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    files = dict.fromkeys(map(file_of, tests))
     words = ("-x", "--quiet", "--no-header", "-p", "no:cacheprovider", *files)
     code = pytest.main([*words, "-W", "ignore::pytest.PytestAssertRewriteWarning"], plugins=[selection])
     if selection.failed or code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:

@@ -29,7 +29,7 @@ MOST_SCENARIOS = 8
 """Whole runs of three seconds each."""
 PLAIN = "the tenant as it is"
 """The name of the scenario without faults and variants."""
-DECLARATIONS = ("tests/test_declarations.py", "tests/test_plan.py", "tests/test_profile.py")
+DECLARATIONS = ("test_declarations.py", "test_plan.py", "test_profile.py")
 """The tests of what a module declares, which it does when it is imported and not in a test."""
 _MADE_OF = (
     "gt_conformance",
@@ -198,19 +198,19 @@ def reach(kept: Path) -> Reach:
 
     Tests are measured again once their file changes, everything once something changes that all of them are made of.
     """
-    path = kept / f"reach-{_fingerprint(_MADE_OF)}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    mark = _fingerprint(_MADE_OF)
     files = {name: _fingerprint([name]) for name in sorted(map(Path.as_posix, Path("tests").glob("test_*.py")))}
-    known = found.get("files", {})
-    if changed := [name for name, mark in files.items() if known.get(name, {}).get("mark") != mark]:
+    known = _read(kept / f"tests-{mark}.json")
+    if changed := [name for name, found in files.items() if known.get(name, {}).get("mark") != found]:
         measured = _measure_tests(changed)
         known = {name: entry for name, entry in known.items() if name in files} | {
             name: {"mark": files[name], "tests": measured.get(name, {})} for name in changed
         }
-    scenarios = found.get("scenarios") or _measure_scenarios()
-    if changed or not found:
-        kept.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"files": known, "scenarios": scenarios}), encoding="utf-8")
+        _write(kept / f"tests-{mark}.json", known)
+    scenarios: Mapping[str, Mapping[str, Sequence[int]]] = _read(kept / f"scenarios-{mark}.json")
+    if not scenarios:
+        scenarios = _measure_scenarios()
+        _write(kept / f"scenarios-{mark}.json", scenarios)
     tests = {name: entry for file in known.values() for name, entry in file["tests"].items()}
     if not tests:
         raise RuntimeError("No test of this checkout executes a module that is mutated: run make test first.")
@@ -221,6 +221,21 @@ def reach(kept: Path) -> Reach:
         {name: found for name, found in lines.items() if name != PLAIN},
         lines[PLAIN],
     )
+
+
+def file_of(test: str) -> str:
+    """The path of the file of a test, whose id begins in the folder of the configuration, tests/pytest.ini."""
+    return f"tests/{test.partition('::')[0]}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _write(path: Path, found: Mapping[str, Any]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _pairs(lines: Mapping[str, Iterable[int]]) -> set[tuple[str, int]]:
@@ -257,7 +272,7 @@ def _measure_tests(files: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         parts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(name).iterdir())]
     found: dict[str, dict[str, Any]] = {}
     for test, entry in (pair for part in parts for pair in part.items()):
-        found.setdefault(test.partition("::")[0], {})[test] = entry
+        found.setdefault(file_of(test), {})[test] = entry
     return found
 
 

@@ -44,8 +44,15 @@ class Tracing:
         self._passed: dict[str, bool] = {}
 
     def pytest_sessionstart(self) -> None:
-        """From here on, so that tests/conftest.py finds the tracer, which it pauses where whole runs are made."""
+        """From here on."""
         self._tracer.start()
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out tests for which coverage pauses: whole runs, which the scenarios are too."""
+        paused = {name for plugin in config.pluginmanager.get_plugins() for name in getattr(plugin, "WHOLE_RUNS", ())}
+        items[:] = [
+            item for item in items if item.path.stem not in paused and item.get_closest_marker("unmeasured") is None
+        ]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
