@@ -23,7 +23,7 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from prove.mutants import _session
+from prove.mutants import _reach, _session
 from prove.mutants import modules as all_modules
 from prove.mutants._session import Mutant
 
@@ -189,9 +189,10 @@ def main() -> int:
 
 
 def _try(choice: _session.Choice, *, again: bool) -> None:
+    reach = _reach.reach(_session.KEPT)
     with _session.workers(Path.cwd()) as pool, Progress(console=Console(stderr=True)) as progress:
         tasks = {}
-        for module, count, total in _session.try_all(pool, choice, again=again):
+        for module, count, total in _session.try_all(pool, choice, reach, again=again):
             if module not in tasks:
                 tasks[module] = progress.add_task(f"{module.parent.name}/{module.name}", total=total)
             progress.update(tasks[module], completed=count)

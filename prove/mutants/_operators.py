@@ -1,5 +1,6 @@
-"""What is changed to make a mutant: those of Cosmic Ray's operators that show something, and two of ours."""
+"""What is changed to make a mutant: those of Cosmic Ray's operators that show something, and four of ours."""
 
+import ast
 from collections.abc import Iterator, Mapping
 
 from cosmic_ray import plugins
@@ -13,13 +14,10 @@ _COUNTED = ("Add_Sub", "Sub_Add", "Mul_FloorDiv", "FloorDiv_Mul", "Mod_Mul")
 CORE = (
     "AddNot",
     "ExceptionReplacer",
-    "NumberReplacer",
     "ReplaceAndWithOr",
     "ReplaceBreakWithContinue",
     "ReplaceContinueWithBreak",
-    "ReplaceFalseWithTrue",
     "ReplaceOrWithAnd",
-    "ReplaceTrueWithFalse",
     "ReplaceUnaryOperator_Delete_Not",
     "ZeroIterationForLoop",
     *(f"ReplaceComparisonOperator_{pair}" for pair in _COMPARED),
@@ -75,7 +73,55 @@ class RemoveReturn(Operator):  # type: ignore[misc] # as above
         )
 
 
-OURS: Mapping[str, type[Operator]] = {operator.__name__: operator for operator in (RemoveStatement, RemoveReturn)}
+class LowerNumber(Operator):  # type: ignore[misc] # as above
+    """A number is one less; zero is one."""
+
+    def mutation_positions(self, node: NodeOrLeaf) -> Iterator[Position]:
+        """The number."""
+        if node.type == "number":
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
+        """The other one."""
+        del index
+        value = ast.literal_eval(node.value)
+        node.value = repr(value - 1 if value else 1)
+        return node
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Both."""
+        return Example("x = 3\n", "x = 2\n"), Example("x = 0\n", "x = 1\n")
+
+
+class InvertTruth(Operator):  # type: ignore[misc] # as above
+    """``True`` is ``False``, and the other way round."""
+
+    def mutation_positions(self, node: NodeOrLeaf) -> Iterator[Position]:
+        """The word, but where it only guards against mistakes of whoever writes the suite."""
+        if node.type == "keyword" and node.value in _INVERTED and not _is_guard(node.parent):
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: NodeOrLeaf, index: int) -> NodeOrLeaf:
+        """The other word."""
+        del index
+        node.value = _INVERTED[node.value]
+        return node
+
+    @classmethod
+    def examples(cls) -> tuple[Example, ...]:
+        """Both."""
+        return Example("x = True\n", "x = False\n"), Example("f(a=False)\n", "f(a=True)\n")
+
+
+_INVERTED = {"True": "False", "False": "True"}
+_GUARDS = ("strict", "frozen", "slots", "kw_only")
+"""Arguments of zip and dataclass. The code before makes sure that two lists are as long, and mypy that nothing writes
+to a value: with such a guard or without it, everything that there is does the same."""
+
+OURS: Mapping[str, type[Operator]] = {
+    operator.__name__: operator for operator in (RemoveStatement, RemoveReturn, LowerNumber, InvertTruth)
+}
 
 
 def names() -> tuple[str, ...]:
@@ -98,6 +144,10 @@ def _is_statement(node: NodeOrLeaf) -> bool:
         return True
     last = node.children[-1] if node.type in {"atom_expr", "power"} else None
     return last is not None and last.type == "trailer" and last.children[0].value == "("
+
+
+def _is_guard(node: NodeOrLeaf) -> bool:
+    return node is not None and node.type == "argument" and node.children[0].value in _GUARDS
 
 
 def _replaced(node: PythonNode, text: str) -> PythonNode:

@@ -8,6 +8,7 @@ import compileall
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from random import Random
+from subprocess import DEVNULL
 
 from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import use_mutation
@@ -27,7 +29,9 @@ from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkResult
 
 from prove.mutants import _operators
+from prove.mutants._reach import PLAIN, Chosen, Reach
 
+CHECKED_HASH = PycInvalidationMode.CHECKED_HASH
 KEPT = Path(".mutants")
 WORKERS = 2
 
@@ -85,11 +89,8 @@ def choose(modules: Sequence[Path], sample: int | None) -> Choice:
     return Choice(jobs, len(found))
 
 
-def try_all(pool: ProcessPoolExecutor, choice: Choice, *, again: bool) -> Iterator[tuple[Path, int, int]]:
-    """Try those that were not tried yet; with ``again`` those too that survived. Gives how far each module is.
-
-    Raises RuntimeError if a module fails without a mutation: then its mutants would show nothing.
-    """
+def try_all(pool: ProcessPoolExecutor, choice: Choice, reach: Reach, *, again: bool) -> Iterator[tuple[Path, int, int]]:
+    """Try those that were not tried yet; with ``again`` those too that survived. Gives how far each module is."""
     for module, jobs in choice.jobs.items():
         with _session(module) as session:
             done = dict(session.results)
@@ -100,10 +101,11 @@ def try_all(pool: ProcessPoolExecutor, choice: Choice, *, again: bool) -> Iterat
             ]
             if not waiting:
                 continue
-            left_out = pool.submit(find_unsuited, module).result()
-            if found := pool.submit(notice, module, left_out).result():
-                raise RuntimeError(f"{module} fails without a mutation: {found}")
-            futures = {pool.submit(examine, item.mutations[0], left_out): item.job_id for item in waiting}
+            futures = {}
+            for item in waiting:
+                mutation = item.mutations[0]
+                chosen = reach.choose(module, mutation.start_pos[0])
+                futures[pool.submit(examine, mutation, chosen)] = item.job_id
             for count, future in enumerate(as_completed(futures), 1):
                 session.set_result(futures[future], future.result())
                 yield module, count, len(waiting)
@@ -147,20 +149,6 @@ def _mutant(mutation: MutationSpec, result: WorkResult) -> Mutant:
 
 # --- in a worker process
 
-COPIED = (
-    "gt_conformance",
-    "gt_loopback",
-    "gt_sandbox",
-    "runbooks",
-    "schemas",
-    "samples",
-    "suites",
-    "clients",
-    "prove",
-    "tests",
-    "docs",
-)
-FILES = ("conftest.py", "pytest.ini", "pyproject.toml")
 PRELOADED = ("anyio", "httpx", "hypothesis", "jsonschema", "pytest", "rich", "uvicorn", "gt_sandbox")
 """What does not import a mutated module. A process forked for a mutant has it already."""
 
@@ -171,30 +159,20 @@ def prepare(checkout: Path) -> None:
         raise RuntimeError("A worker is a process of its own: it leaves its folder, and what it imports is a copy.")
     sys.dont_write_bytecode = True
     copy = Path(tempfile.mkdtemp(prefix="mutants-"))
-    for name in COPIED:
-        ignored = shutil.ignore_patterns("__pycache__", "node_modules")
-        shutil.copytree(checkout / name, copy / name, ignore=ignored)
-    for name in FILES:
-        shutil.copyfile(checkout / name, copy / name)
-    # By its source, not by its time, is a compiled module known to be out of date: mutants follow each other too fast.
-    compileall.compile_dir(copy, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=checkout, text=True)  # noqa: S607
+    for path in filter(None, listed.split("\0")):
+        if (checkout / path).is_file():
+            (copy / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(checkout / path, copy / path)
     os.chdir(copy)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # pytest keeps the tests with their asserts rewritten beside them, which takes as long as a run of them.
+    subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "tests"], check=False, stdout=DEVNULL)
+    # By its source, not by its time, is a compiled module known to be out of date: mutants follow each other too fast.
+    compileall.compile_dir(copy / "gt_conformance", quiet=1, force=True, invalidation_mode=CHECKED_HASH)
     sys.path.insert(0, str(copy))
     for name in PRELOADED:
         import_module(name)
-    import_module("prove._process").prepare()
     _operators.use()
-
-
-def find_unsuited(module: Path) -> Sequence[str]:
-    """The scenarios that show nothing of the module as it is."""
-    return _in_fork("unsuited", module).splitlines()
-
-
-def notice(module: Path, left_out: Sequence[str]) -> str:
-    """By what the module as it is now is noticed to be wrong; empty if it is not."""
-    return _in_fork("complaint", module, left_out)
 
 
 def _in_fork(function: str, *words: object) -> str:
@@ -212,13 +190,19 @@ def _in_fork(function: str, *words: object) -> str:
     return text or ("" if os.waitstatus_to_exitcode(status) == 0 else "it ends the process")
 
 
-def examine(mutation: MutationSpec, left_out: Sequence[str]) -> WorkResult:
-    """Whether a mutant is noticed, and by what."""
+def examine(mutation: MutationSpec, chosen: Chosen) -> WorkResult:
+    """Whether a mutant is noticed, and by what. What fails without the mutation too shows nothing, and is left out."""
     operator = get_operator(mutation.operator_name)(**mutation.operator_args)
-    with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
-        if after is None:
-            return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
-        found = notice(mutation.module_path, left_out)
+    while True:
+        with use_mutation(mutation.module_path, operator, mutation.occurrence) as (before, after):
+            if after is None:
+                return WorkResult(worker_outcome=WorkerOutcome.NO_TEST)
+            found = _in_fork("complaint", chosen.tests, (PLAIN, *chosen.scenarios))
+        by = found if found in chosen.tests else found.partition(": ")[0]
+        alone = Chosen(*((by,) if by in names else () for names in (chosen.tests, chosen.scenarios)))
+        if alone == Chosen((), ()) or not _in_fork("complaint", alone.tests, alone.scenarios):
+            break
+        chosen = chosen.without(by)
     return WorkResult(
         worker_outcome=WorkerOutcome.NORMAL,
         output=found,
