@@ -9,9 +9,9 @@ import pytest
 
 from gt_conformance import resources
 from gt_conformance.attestation import Attestation, Attestations
-from gt_conformance.checks import ATTESTATION, CheckCall, CheckResult
+from gt_conformance.checks import ATTESTATION, CheckCall, CheckResult, Violation
 from gt_conformance.dated_entries import address_of
-from gt_conformance.errors import Location
+from gt_conformance.errors import Blocker, Location
 from gt_conformance.judgement import HumanInput, Judge, Judgement
 from gt_conformance.planning import Case, CaseKind, Plan, client_case, item_case, row_case
 from gt_conformance.runbook import load_directory
@@ -121,6 +121,32 @@ def test_rows_of_clients_items_and_the_tenant_have_waivers_of_their_own() -> Non
         judge = a_judge(found, waiving(waiver), client_results=by_clients)
         judged = [judge.judge(case) for case in (DRIVEN, ITEM, WIDE)]
         assert [WAIVED in outcomes(one) for one in judged] == [bool(one) for one in expected]
+
+
+def test_a_waiver_of_a_cause_waives_what_it_alone_keeps_from_being_tested() -> None:
+    """In the same runbook: what was blocked by the waived finding. What was blocked by anything else is not."""
+    cause = Violation("It completes.", "It does not.", remedy="Have it complete.", finding="chat.completes~aaaaaa")
+    shut = Blocker("Chats do not complete.", "", because=cause.finding)
+    other = Blocker("Nothing was uploaded.", "Upload something.")
+
+    def result(call: CheckCall) -> CheckResult:
+        found = CheckResult(call, f"The claim of {call.check}.", CONFORMS, "", "")
+        match call.check:
+            case "chat.completes":
+                return replace(found, outcome=VIOLATES, violations=(cause,))
+            case "chat.roles":
+                return replace(found, outcome=BLOCKED, blockers=(shut,))
+            case _:
+                return replace(found, outcome=BLOCKED, blockers=(other,))
+
+    for waiver, expected in (
+        (a_waiver("chat.completes"), [WAIVED, WAIVED, BLOCKED]),
+        (a_waiver("chat.completes", expires=TODAY - timedelta(days=1)), [VIOLATES, BLOCKED, BLOCKED]),
+        (a_waiver("chat.completes", row=Route.IMAGES), [VIOLATES, BLOCKED, BLOCKED]),
+    ):
+        assert outcomes(Judge(a_plan(PLANNED), result, waiving(waiver)).judge(PLANNED)) == expected
+    wide = a_waiver("chat.roles", runbook=TENANT_WIDE)
+    assert outcomes(Judge(a_plan(PLANNED, WIDE), result, waiving(wide)).judge(WIDE)) == [WAIVED]
 
 
 PLACES: dict[str, tuple[Plan, Waiver]] = {
