@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -395,10 +396,19 @@ def test_later_lists_of_a_key_hold_its_own_names(lists: tuple[list[str], list[st
 UPLOADED_TO = "https://acme.example/api/tenant/v1/datasets/scratch/files"
 
 
-def uploaded(key: str, name: str, **given: object) -> Exchange:
-    """An upload of that file, and what it is answered."""
-    request = Request("POST", UPLOADED_TO, key, parts=(FilePart("file", b"x", name),), creates=True)
+def uploaded(key: str, name: str, content: bytes | None = None, **given: Any) -> Exchange:
+    """An upload of that file, with its name in it where no content is given, and what it is answered."""
+    parts = (FilePart("file", name.encode() if content is None else content, name),)
+    request = Request("POST", UPLOADED_TO, key, parts=parts, creates=True)
     return Exchange(f"{key} {name}", request, answer({"id": f"file-{key}-{name}", **given}), 1.0)
+
+
+def test_a_tenant_may_keep_equal_contents_once() -> None:
+    """Under the name with which they came first: nothing of another file is shown by that."""
+    seen = [uploaded("app", "b.png", b"same"), uploaded("upload", "a.png", b"same", filename="b.png")]
+    assert not list(given_to_another(seen))
+    seen = [uploaded("app", "b.png", b"same"), uploaded("upload", "a.png", b"other", filename="b.png")]
+    assert list(given_to_another(seen)) == seen[1:]
 
 
 @pytest.mark.parametrize(

@@ -312,12 +312,16 @@ def test_each_row_is_blocked_for_its_own_reason() -> None:
     plan = make_plan(tenant, books)
     found = {row: remedy for row, call, _, remedy in blockers(plan) if call.check == "vendor.files_refused"}
     add = "Add a live key to the tenant file with"
-    lacks = "The tenant file maps n8n to the key chat, which is not declared to have it: it needs"
+    lacks = (
+        "The tenant file maps n8n to the key chat, which is not declared to have it: it needs purpose conversation, "
+        f"allowed {ALIAS}; purpose upload, scope datasets:write and dataset d; the right to upload (purpose upload or "
+        "conversation)."
+    )
     assert found == {
         "dify-conversation_files-gt_extension": f"{add} purpose conversation, allowed {ALIAS}.",
         "dify-dataset_files-gt_extension": f"{add} purpose upload, scope datasets:write and dataset d.",
-        "n8n-conversation_files-gt_extension": f"{lacks} purpose conversation, allowed {ALIAS}.",
-        "n8n-dataset_files-gt_extension": f"{lacks} purpose upload, scope datasets:write and dataset d.",
+        "n8n-conversation_files-gt_extension": lacks,
+        "n8n-dataset_files-gt_extension": lacks,
     }
     assert [item.check for item in plan.distinct].count("vendor.files_refused") == 1
 

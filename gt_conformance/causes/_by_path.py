@@ -14,6 +14,8 @@ from gt_conformance.exchange import Exchange
 
 _LEAST = 4
 """So many paths have to show it, each of them to keys that are live and to others: where one tells them apart, none."""
+_CLOSED = 2
+"""So many paths have to refuse a live key, where none both refuses somebody first and lets in others later."""
 _FINDING = finding_of("", "keys:decided by path", shared=True)
 _BY_ITS_KEY = (
     "Have the tenant, and every gateway before it, decide about each request by its own key, and keep no decision by "
@@ -59,6 +61,10 @@ def find_by_path(
     refused = [one for found in told for one in found if _is_refused(one)]
     if not any(one.request.key not in live for one in wrong) or not refused:
         return None
+    closed = {one.request.path for one in wrong if one.request.is_due and one.request.key in live}
+    opened = any(_is_opened_later(found) for found in both)
+    if len(closed) < _CLOSED and not opened:
+        return None  # one route that is closed to everybody is another cause
     shown = frozenset(one.ref for one in wrong)
     return ByPath(shown, frozenset(item.finding for item in violations if item.exchange in shown))
 
@@ -67,6 +73,12 @@ def _is_decided_once(found: Sequence[Exchange]) -> bool:
     """Whether nobody is refused on a path once somebody was let in there."""
     filled = min((_end_of(one) for one in found if _is_let_in(one)), default=None)
     return filled is None or not any(_is_refused(one) and (one.started_ms or 0.0) >= filled for one in found)
+
+
+def _is_opened_later(found: Sequence[Exchange]) -> bool:
+    """Whether somebody was refused on a path before somebody else was let in there."""
+    first = next(iter(found))
+    return _is_refused(first) and any(_is_let_in(one) and (one.started_ms or 0.0) >= _end_of(first) for one in found)
 
 
 def _is_let_in(exchange: Exchange) -> bool:

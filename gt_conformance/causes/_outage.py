@@ -506,7 +506,9 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     if response is not None and response.refused:
         return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
     is_specific = response is not None and (reason not in _GENERIC or _are_of_one_part(answers))
-    if is_specific and len({one.violation.finding for one in failures}) > 1:
+    if is_specific and len({one.violation.finding for one in failures}) > 1 and reason in _GENERIC:
+        failures = [one for one in failures if one.place in answers]  # as many say so, elsewhere it is another's
+    elif is_specific and len({one.violation.finding for one in failures}) > 1:
         answers = {one.place: one for one in failures} if answers else answers
         places = ", ".join(answers)
     if len(answers) > (1 if is_specific else 2):
@@ -551,14 +553,14 @@ def _causes_of_refusals(
     )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
         remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
+    elif is_off:
+        remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
     elif is_of_key:
         remedy = (
             "Find out why these refuse keys that the tenant takes elsewhere. A gateway may take the header "
             "Authorization off, they may look keys up in another place, or pass on what a provider behind the tenant "
             f"says of the tenant's own credential: {places}."
         )
-    elif is_off:
-        remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
     elif is_of_conversations and status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
         remedy = (
             f"Have the tenant, and every gateway before it, take requests with the header {CONVERSATION_HEADER}, which "
@@ -659,9 +661,9 @@ async def _is_taken_again(
 
 
 def _is_quick(exchange: Exchange) -> bool:
-    """Whether it came to its end, and soon: what breaks off may have been waited for."""
+    """Whether it came to its end, soon, and at once: what breaks off, or was put off, may have been waited for."""
     response = exchange.response
-    return response is not None and response.complete and exchange.elapsed_ms < _QUICK_MS
+    return not exchange.attempts and response is not None and response.complete and exchange.elapsed_ms < _QUICK_MS
 
 
 def _is_answered_otherwise(exchange: Exchange, again: Exchange) -> bool:

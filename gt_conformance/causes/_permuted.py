@@ -174,8 +174,8 @@ def _match(
     """Which keys do what is declared of which others; empty where there is no key for what is declared of some.
 
     First among the places that the run has tried, and ``unsent``, the retired secrets of keys that do not work, which
-    are not sent: what is in one place comes from another one of them. Else a place may be that of any key: then
-    several keys that work must do what others may.
+    are sent once at most: what is in one place comes from another one of them. Else a place may be that of any key:
+    then several keys that work must do what others may.
 
     A key that was asked for little may do so and yet do what is declared of itself: most of them must not.
     """

@@ -199,7 +199,8 @@ async def require_uploader(probe: Probe, exchange: Exchange) -> None:
     elif _names_scope(response, Route.DATASET_FILES):
         if key.inherits:
             await _require_inherited(probe, exchange.request, Route.DATASET_FILES)
-            return
+        if key.inherits or key.preset is not None:
+            return  # neither list is the operator's
         found, remedy = _lacking(key, Route.DATASET_FILES, response)
     if found:
         probe.usable = False

@@ -5,6 +5,7 @@ Without it a wrong base URL would confirm every not_supported row.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from gt_conformance.checks._wording import (
     lets_in,
     says_no_key,
 )
+from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, NotJson, Presentation, Request, Response
 from gt_conformance.together import together
 from gt_conformance.vocabulary import Actor, Modality, Purpose, Route
@@ -100,7 +102,8 @@ async def preflight(probe: Probe) -> None:
 async def _show_retired(probe: Probe, known: Exchange) -> None:
     """Send the retired secret of a key that is refused: the run's end decides whether it is in the other's place."""
     if _is_key_refused(known) and probe.credential.retired_secret is not None:
-        await probe.send(replace(known.request, key=probe.credential.retired_name, refused=True))
+        with suppress(Blocked):  # why the key itself is refused is more
+            await probe.send(replace(known.request, key=probe.credential.retired_name, refused=True))
 
 
 def _is_not_found(exchange: Exchange) -> bool:

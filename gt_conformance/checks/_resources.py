@@ -332,8 +332,12 @@ def given_to_another(seen: Iterable[Exchange]) -> Iterator[Exchange]:
         titles[one.request.key] = titles.get(one.request.key, frozenset()) | {one.request.fields.get("title")}
     files = {one.ref: frozenset(part.filename for part in one.request.parts if part.filename) for one in made}
     sent = frozenset().union(*titles.values(), *files.values()) - {None}
+    alike: dict[bytes, set[object]] = {}
+    for part in (part for one in made for part in one.request.parts if part.filename):
+        alike.setdefault(part.content, set()).add(part.filename)
     for one in made:
         named, own = _names_in(one.response), files[one.ref] | titles[one.request.key]
+        own = own.union(*(alike[part.content] for part in one.request.parts if part.filename))
         if created_id(one) is not None and named & sent and named.isdisjoint(own):
             yield one
 

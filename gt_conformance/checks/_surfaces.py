@@ -346,6 +346,8 @@ async def plainly(probe: Probe, tried: Tried, refusals: Container[int]) -> Tried
     besides = tried.surface.extras if tried.address is Address.UNVERSIONED else {}
     if not besides or tried.is_open or tried.is_absent or response is None or response.status in refusals:
         return tried
+    if tried.exchange.attempts:  # it was put off as often as it was asked
+        return tried
     return replace(tried, exchange=await probe.send(requests.without_fields(tried.exchange.request, besides)))
 
 

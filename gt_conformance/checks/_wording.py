@@ -435,13 +435,13 @@ _SAYS_OFF = re.compile(r"\b(?:disabled|deactivated|not (?:enabled|activated|swit
 def says_foreign(response: Response) -> bool:
     """Whether a refusal speaks of nothing that a key may be allowed or asks for: something behind it all says it."""
     reason = normalized_reason(response)
-    return len(reason.split()) >= _FEWEST_WORDS and _OF_RIGHTS.search(reason) is None
+    return reason.isascii() and len(reason.split()) >= _FEWEST_WORDS and _OF_RIGHTS.search(reason) is None
 
 
 _FEWEST_WORDS = 4
 _OF_RIGHTS = re.compile(
-    r"\b(?:scopes?|permi\w+|allow\w*|rights?|keys?|access|models?|names?|routes?|paths?|urls?|conversations?|datasets?"
-    r"|files?|found|forbidden|denied|methods?|tokens?|authori\w+|authenti\w+|origins?)\b"
+    r"\b(?:\w*scopes?|permi\w+|allow\w*|rights?|privileg\w*|entitle\w*|roles?|plans?|subscri\w+|licen[cs]\w+|keys?"
+    r"|access|models?|names?|routes?|paths?|urls?|conversations?|datasets?|files?|resources?|inference|found|forbidden|denied|methods?|tokens?|authori\w+|authenti\w+|origins?)\b"
 )
 
 

@@ -10,6 +10,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
     TRIES,
     Ability,
+    Recalled,
     ask_again,
     ask_for,
     complete,
@@ -304,13 +305,18 @@ async def _expect_system_read(probe: Probe, exchange: Exchange) -> None:
     ask = {"role": "user", "content": "What do you say?"}
     fields = {name: value for name, value in sent.items() if name not in {"model", "messages"}}
 
+    async def said(messages: Sequence[Mapping[str, Any]], tries: int = TRIES) -> Recalled:
+        return await ask_for(probe, plain_chat(probe, messages, fields=fields), fact, tries=tries)
+
     async def knows(messages: Sequence[Mapping[str, Any]]) -> bool:
-        return (await ask_for(probe, plain_chat(probe, messages, fields=fields), fact)).knows
+        return (await said(messages)).knows
 
     kind = "a streamed chat" if sent.get("stream") else "a chat"
-    if not await knows([by_user, *others]):  # what nobody can tell it is no system message's
+    first = await said([by_user, *others])
+    if not first.knows:  # what nobody can tell it is no system message's
         as_second = [{**order, "content": _SHORTLY}, by_user, {"role": "assistant", "content": "Indeed."}, others[-1]]
-        if len(as_second) == len(sent["messages"]) and await knows(as_second):
+        is_known = len(as_second) == len(sent["messages"]) and first.answered
+        if is_known and (await said(as_second, 1)).knows:  # at once: what it tells now and then shows nothing
             probe.fail(
                 f"the first message of {kind} reaches the model, however many follow it ({fact})",
                 f"{TRIES} answers without it, which the same model gives where the second message says it",

@@ -402,7 +402,7 @@ async def joins(probe: Probe) -> None:
     if not same and await _is_open_to_anybody(probe, exchange, elsewhere.path):
         return
     twins = ((elsewhere, here), (request, there))
-    if not same and _holds_the_same(route, here, there):
+    if not same and here.succeeded and _holds_the_same(route, here, there):
         probe.fail(
             f"{elsewhere.path} answers as {there.media_type or 'no type'}, as {request.path} does",
             f"HTTP {here.status} as {here.media_type or 'no type'}, with the same in it",

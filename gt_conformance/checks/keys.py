@@ -88,7 +88,7 @@ _MISREAD_AT = {
     "chat": tuple(one for one in _MISREAD if one is not Presentation.OTHER_END),
     "embeddings": (Presentation.OTHER_END,),
 }
-"""How a real key is presented wrongly, by surface. Who takes any key, or another tenant's, takes that last one too."""
+"""How a real key is presented wrongly, by surface. A tenant that takes any key takes that last one too."""
 
 
 @check(

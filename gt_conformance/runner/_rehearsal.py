@@ -170,7 +170,8 @@ class Rehearsal(Sender):
             case Route.EMBEDDINGS:
                 return _embeddings(asked.body)
             case Route.TRANSCRIPTIONS:
-                return _json(200, {"text": ""}) if "file" in asked.body else _json(400, _REFUSAL)
+                # Another text for another file.
+                return _json(200, {"text": str(asked.body["file"])}) if "file" in asked.body else _json(400, _REFUSAL)
             case Route.SPEECH:
                 return Response(
                     200, (("content-type", "audio/wav"),), b"RIFF\0\0\0\0WAVE" + str(asked.body.get("input")).encode()

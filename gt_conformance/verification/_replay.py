@@ -200,7 +200,7 @@ def _plan(record: Record, runbooks: Sequence[Runbook]) -> Plan:
     )
     judged = {case.id for case in results.cases(record)}
     cases = [case for case in list_cases(runbooks, selection) if case.id in judged]
-    plan = make_plan(tenant, runbooks, cases, selection=selection, earlier=__NotRecordedEarlier())
+    plan = make_plan(tenant, runbooks, cases, selection=selection, earlier=_NotRecordedEarlier())
     left = tuple(
         replace(case, checks=tuple(call for call in case.checks if not BUILT_IN[call.check].whole_run))
         for case in plan.cases
@@ -272,7 +272,7 @@ def _as_text(parameters: Mapping[str, Any]) -> str:
     return json.dumps(parameters, sort_keys=True)
 
 
-class __NotRecordedEarlier(dict[str, Earlier]):
+class _NotRecordedEarlier(dict[str, Earlier]):
     """What an earlier run saw, which this record does not hold."""
 
     def get(self, *_: object) -> Earlier:
