@@ -424,7 +424,7 @@ def test_a_tenant_may_keep_equal_contents_once() -> None:
     ],
 )
 def test_an_upload_that_is_answered_with_another_file_is_recognized_by_its_name(
-    given: dict[str, object],
+    given: dict[str, Any],
     misplaced: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     """A tenant may name no file, name it anew, or list what its dataset holds."""
