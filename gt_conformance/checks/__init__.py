@@ -63,6 +63,7 @@ from gt_conformance.checks._preflight import (
     is_answered_by_the_api,
     may_be_of_the_key,
     only_listing_fails,
+    show_retired,
 )
 from gt_conformance.checks._probe import Probe, Runner
 from gt_conformance.checks._refusal import expect_refusal
@@ -258,6 +259,7 @@ __all__ = [
     "says_no_key",
     "says_off",
     "says_wrong_key",
+    "show_retired",
     "sketches",
     "tell",
     "tenant_call",

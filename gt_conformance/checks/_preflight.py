@@ -87,7 +87,6 @@ async def preflight(probe: Probe) -> None:
         return
     if violations and not await _key_is_recognized(probe, known, absent):
         probe.violations += violations
-        await _show_retired(probe, known)
     if absent.response is None:
         found = _describe_answer(absent, describe_failure(absent))
         probe.fail(MUST_BE_REFUSED, found, absent, remedy=absent.remedy)
@@ -99,11 +98,12 @@ async def preflight(probe: Probe) -> None:
         probe.must(absent.response.refused, MUST_BE_REFUSED, found, absent, remedy=remedy)
 
 
-async def _show_retired(probe: Probe, known: Exchange) -> None:
+async def show_retired(probe: Probe) -> None:
     """Send the retired secret of a key that is refused: the run's end decides whether it is in the other's place."""
-    if _is_key_refused(known) and probe.credential.retired_secret is not None:
+    if probe.credential.retired_secret is not None:
+        listing = requests.get(probe.tenant, KNOWN_ROUTE, probe.credential.retired_name)
         with suppress(Blocked):  # why the key itself is refused is more
-            await probe.send(replace(known.request, key=probe.credential.retired_name, refused=True))
+            await probe.send(replace(listing, refused=True))
 
 
 def _is_not_found(exchange: Exchange) -> bool:

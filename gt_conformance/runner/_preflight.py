@@ -21,6 +21,7 @@ from gt_conformance.checks import (
     may_be_of_the_key,
     only_listing_fails,
     says_no_key,
+    show_retired,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Response
@@ -55,6 +56,7 @@ class Preflight:
         self._unset = plan.tenant.blockers
         self._once = Once()
         self._refused: dict[str, Blocker] = {}
+        self._shown: set[str] = set()
         self._failing: dict[str, Blocker] = {}
         self._without_listing: set[str] = set()
         self._working: set[str] = set()
@@ -126,6 +128,9 @@ class Preflight:
                     await self.attempt(other.name)
             if not self._working:
                 blocker = self._unreachable = self._unreachable or self._explain_refused()
+        if key in self._refused and self._working and key not in self._shown:
+            self._shown.add(key)  # where no key works, a retired one shows nothing
+            await show_retired(self._probe(CheckCall(PREFLIGHT.id, key, MINIMAL)))
         self._refusal = self._unreachable
         if blocker is not None and not (listing and key in self._without_listing):
             raise Blocked.by(blocker)
