@@ -25,6 +25,7 @@ from gt_conformance.vocabulary import Route, Verdict
 
 ABSENT = frozenset({404, 405, 410, 501})
 """What a path that is not served is answered with."""
+_PUT_OFF = frozenset({429, 503})
 
 
 class Address(StrEnum):
@@ -346,7 +347,7 @@ async def plainly(probe: Probe, tried: Tried, refusals: Container[int]) -> Tried
     besides = tried.surface.extras if tried.address is Address.UNVERSIONED else {}
     if not besides or tried.is_open or tried.is_absent or response is None or response.status in refusals:
         return tried
-    if tried.exchange.attempts:  # it was put off as often as it was asked
+    if tried.exchange.attempts and response.status in _PUT_OFF:  # as often as it was asked
         return tried
     return replace(tried, exchange=await probe.send(requests.without_fields(tried.exchange.request, besides)))
 
