@@ -314,8 +314,7 @@ def test_each_row_is_blocked_for_its_own_reason() -> None:
     add = "Add a live key to the tenant file with"
     lacks = (
         "The tenant file maps n8n to the key chat, which is not declared to have it: it needs purpose conversation, "
-        f"allowed {ALIAS}; purpose upload, scope datasets:write and dataset d; the right to upload (purpose upload or "
-        "conversation)."
+        f"allowed {ALIAS}; purpose upload, scope datasets:write and dataset d."
     )
     assert found == {
         "dify-conversation_files-gt_extension": f"{add} purpose conversation, allowed {ALIAS}.",

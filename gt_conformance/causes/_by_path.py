@@ -58,8 +58,7 @@ def find_by_path(
     if len(both) < _LEAST or not all(map(_is_decided_once, both)):
         return None
     wrong = [one for found in asked.values() for one in found if _is_refused(one) is one.request.is_due]
-    refused = [one for found in told for one in found if _is_refused(one)]
-    if not any(one.request.key not in live for one in wrong) or not refused:
+    if not any(one.request.key not in live for one in wrong):
         return None
     closed = {one.request.path for one in wrong if one.request.is_due and one.request.key in live}
     opened = any(_is_opened_later(found) for found in both)
@@ -71,18 +70,16 @@ def find_by_path(
 
 def _is_decided_once(found: Sequence[Exchange]) -> bool:
     """Whether nobody is refused on a path once somebody was let in there."""
-    filled = min((_end_of(one) for one in found if _is_let_in(one)), default=None)
+    filled = min((_end_of(one) for one in found if not _is_refused(one)), default=None)
     return filled is None or not any(_is_refused(one) and (one.started_ms or 0.0) >= filled for one in found)
 
 
 def _is_opened_later(found: Sequence[Exchange]) -> bool:
     """Whether somebody was refused on a path before somebody else was let in there."""
-    first = next(iter(found))
-    return _is_refused(first) and any(_is_let_in(one) and (one.started_ms or 0.0) >= _end_of(first) for one in found)
-
-
-def _is_let_in(exchange: Exchange) -> bool:
-    return not _is_refused(exchange)
+    first, *later = found
+    return _is_refused(first) and any(
+        not _is_refused(one) and (one.started_ms or 0.0) >= _end_of(first) for one in later
+    )
 
 
 def _is_refused(exchange: Exchange) -> bool:

@@ -506,10 +506,10 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     if response is not None and response.refused:
         return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
     is_specific = response is not None and (reason not in _GENERIC or _are_of_one_part(answers))
-    if is_specific and len({one.violation.finding for one in failures}) > 1 and reason in _GENERIC:
-        failures = [one for one in failures if one.place in answers]  # as many say so, elsewhere it is another's
-    elif is_specific and len({one.violation.finding for one in failures}) > 1:
-        answers = {one.place: one for one in failures} if answers else answers
+    if is_specific and reason in _GENERIC:  # as many say: elsewhere it is another's
+        failures = [one for one in failures if one.place in answers]
+    elif is_specific and answers and len({one.violation.finding for one in failures}) > 1:
+        answers = {one.place: one for one in failures}
         places = ", ".join(answers)
     if len(answers) > (1 if is_specific else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
