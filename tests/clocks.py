@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from gt_conformance.runner._sender import Clock
+from gt_conformance.runner._pacing import Clock
 
 FASTER = 10
 

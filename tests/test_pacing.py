@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gt_conformance.errors import Blocked
 from gt_conformance.runner import HttpSender, SharedBudget
-from gt_conformance.runner._sender import Pace
+from gt_conformance.runner._pacing import Pace
 from gt_conformance.tenant import Limits
 from tests.clocks import FakeClock
 from tests.loopback_http import (

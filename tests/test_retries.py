@@ -214,14 +214,78 @@ def test_a_kept_connection_that_was_closed_is_replaced_whatever_is_sent() -> Non
     assert len(server.received) == 3
 
 
-def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
-    """After eight exchanges in a row that no further try helped, each is sent once, until one is answered at once."""
+BUSY: dict[str, tuple[str, list[dict[str, str | None]], list[int]]] = {
+    # what is in a request that is put off, what is asked for in turn, and how often each is tried again
+    "everything": ("", [{"path": f"/v1/{number}s"} for number in range(10)], [*[2] * 8, 0, 0]),
+    "a route": ("/v1/embeddings", [{"path": "/v1/embeddings"}, {}] * 6, [*[2, 0] * 4, *[0] * 4]),
+    "a route by both addresses": (
+        "/embeddings",
+        [{"path": "/v1/embeddings"}, {"path": "/embeddings"}] * 3,
+        [*[2] * 4, 0, 0],
+    ),
+    "the state of any file": (
+        "/files",
+        [{"path": f"/v1/files/file-{number}{number}00a1b2c3d4e5f6"} for number in range(6)],
+        [*[2] * 4, 0, 0],
+    ),
+    "a route for a key": ("Bearer", [{}, {"key": None}] * 6, [*[2, 0] * 4, *[0] * 4]),
+}
+
+
+@pytest.mark.parametrize(("busy", "asked", "tries"), BUSY.values(), ids=BUSY)
+def test_what_stays_busy_is_not_asked_again_for_ever(
+    busy: str, asked: list[dict[str, str | None]], tries: list[int]
+) -> None:
+    """After eight exchanges in a row that no further try helped, or four of a route, each is sent once."""
+
+    async def answer(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(BUSY_ALWAYS if busy.encode() in server.received[-1] else http())
 
     async def main() -> list[int]:
-        async with serving(in_turn(*[BUSY_ALWAYS] * 25, http(), BUSY_ALWAYS, http())) as server:
+        async with serving(answer) as server:
             sender = a_sender(a_tenant(server.url, QUICK))
-            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(11)]
+            requests = [
+                a_request(server.url, url=f"{server.url}{one.get('path', '/v1/models')}", key=one.get("key", "chat"))
+                for one in asked
+            ]
+            exchanges = [await sender.send(request, f"x{number}") for number, request in enumerate(requests)]
             await sender.close()
             return [len(exchange.attempts) for exchange in exchanges]
 
-    assert asyncio.run(main()) == [*[2] * 8, 0, 0, 1]
+    assert asyncio.run(main()) == tries
+
+
+def test_what_is_answered_again_is_tried_again() -> None:
+    """Once a route gives an answer, it is asked as often as before."""
+
+    async def main() -> list[int]:
+        async with serving(in_turn(*[BUSY_ALWAYS] * 13, http(), BUSY_ALWAYS, http())) as server:
+            sender = a_sender(a_tenant(server.url, QUICK))
+            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(7)]
+            await sender.close()
+            return [len(exchange.attempts) for exchange in exchanges]
+
+    assert asyncio.run(main()) == [*[2] * 4, 0, 0, 1]
+
+
+def test_what_stays_busy_slows_nothing_else() -> None:
+    """A route that answers nobody is no limit of the rate: what is sent after it is known starts as before."""
+    clock = FakeClock()
+    fast = replace(QUICK, requests_per_minute=60_000)
+
+    async def answer(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(BUSY_ALWAYS if b"/embeddings" in server.received[-1] else http())
+
+    async def main() -> float:
+        async with serving(answer) as server:
+            sender = a_sender(a_tenant(server.url, fast), clock)
+            busy = a_request(server.url, url=f"{server.url}/v1/embeddings")
+            for number in range(12):
+                await sender.send(busy, f"x{number}")
+            began = clock.time
+            for number in range(20):
+                await sender.send(a_request(server.url) if number % 5 else busy, f"y{number}")
+            await sender.close()
+            return clock.time - began
+
+    assert asyncio.run(main()) < 0.1

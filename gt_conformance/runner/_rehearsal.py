@@ -17,7 +17,8 @@ from typing import Any, assert_never
 from urllib.parse import quote, unquote
 
 from gt_conformance.exchange import Arrival, Exchange, Presentation, Request, Response
-from gt_conformance.runner._sender import Pace, Sender
+from gt_conformance.runner._pacing import Pace
+from gt_conformance.runner._sender import Sender
 from gt_conformance.tenant import Credential, Limits, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Modality, Purpose, Route
 

@@ -1,6 +1,6 @@
 """Sends requests: bounded in time, size, rate and number; never redirected, never to another host.
 
-Retries and pacing are decided here and nowhere else.
+What is tried again, and after which pause, is decided here; when a request may start, in :mod:`._pacing`.
 """
 
 import asyncio
@@ -8,9 +8,9 @@ import base64
 import os
 import secrets
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,6 +36,7 @@ from gt_conformance.exchange import (
 )
 from gt_conformance.network import CONNECT_TIMEOUT_S, HttpClient, NetworkFailure, Received
 from gt_conformance.runner._lateness import Lateness
+from gt_conformance.runner._pacing import Clock, Lull, Pace, Patience, SharedBudget, Slots, wait_for_turn
 from gt_conformance.runner._reading import AFTER_DONE_S, ByteBudget, Reading, TooLarge
 from gt_conformance.runner._tokens import Reservation, TokenBudget
 from gt_conformance.schema import count_noun
@@ -43,17 +44,9 @@ from gt_conformance.tenant import Limits, Secret, Tenant
 from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
 
 _ATTEMPTS = 3
-_MOST_HOPELESS = 8
-"""After so many exchanges in a row that no further attempt helped, none is retried until one succeeds at once."""
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 10.0
-_SHORTEST_LULL_S, _LONGEST_LULL_S, _LULLS_S = 3.0, 61.0, 180.0
-_PUT_OFF_IN_A_ROW = 4
-_SLOWED_S, _SLOWEST_S = 0.05, 1.0
-"""Between the starts of two requests, once the tenant puts them off one after the other, and at most."""
 _LONGEST_RETRY_AFTER = 64
-_ONE_IN = 2
-"""One slot in so many is for what is sent to be refused, also where others wait."""
 _TOO_MANY, _UNAVAILABLE = 429, 503
 _LOCKED = frozenset({409, 423})
 """What a conversation that another request has under way may be answered with."""
@@ -80,121 +73,6 @@ class Sender(Protocol):
         return asyncio.new_event_loop()
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Time as the sender sees it; a test gives it one of its own."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    today: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-class Pace:
-    """At most N requests start in any 60 seconds, so evenly that a gateway which counts seconds is content as well.
-
-    One request starts every 61 s / N, which puts at most N starts into a minute; the 61st second allows for the
-    differing times that requests take to arrive. Nothing starts in a burst: that would save a run a second at most, and
-    a gateway that allows N/60 a second would refuse it. At 300 a minute 40 requests take at least 8 s, and 250 take 51.
-    """
-
-    WINDOW_S = 60.0
-    _MARGIN_S = 1.0
-
-    def __init__(self, per_minute: float) -> None:
-        self.interval_s = (self.WINDOW_S + self._MARGIN_S) / per_minute
-        self._next = float("-inf")
-
-    def wait(self, now: float) -> float:
-        """Seconds until a request may start; not positive where it may start now."""
-        return self._next - now
-
-    def start(self, now: float) -> None:
-        """A request starts now."""
-        self._next = now + self.interval_s
-
-    def slow_down(self) -> None:
-        """Half as fast from now on: the tenant allows less than the operator does."""
-        self.interval_s = max(self.interval_s, min(max(2 * self.interval_s, _SLOWED_S), _SLOWEST_S))
-
-
-class _Slots:
-    """So many requests are under way at once. Who waits is let in by turns, but those sent to be refused come last.
-
-    Others may wait for an answer of the rest; for a refusal few do. Those are not kept until the end either: what is
-    asked after them would come when all else is over, one by one. So a part of the slots is theirs before others.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._for_refusals = count // _ONE_IN
-        self._refused = 0
-        self._waiting: tuple[deque[anyio.Event], deque[anyio.Event]] = (deque(), deque())
-
-    @asynccontextmanager
-    async def of(self, request: Request) -> AsyncIterator[None]:
-        """Inside, a slot is taken for that request."""
-        if self._free:
-            self._free -= 1
-            self._refused += request.refused
-        else:
-            await self._wait(refused=request.refused)
-        try:
-            yield
-        finally:
-            self._pass_on(refused=request.refused)
-
-    async def _wait(self, *, refused: bool) -> None:
-        turn, queue = anyio.Event(), self._waiting[refused]
-        queue.append(turn)
-        try:
-            await turn.wait()
-        except BaseException:
-            # Cancelled: a slot that was given meanwhile is the next one's.
-            if turn.is_set():
-                self._pass_on(refused=refused)
-            else:
-                queue.remove(turn)
-            raise
-
-    def _pass_on(self, *, refused: bool) -> None:
-        self._refused -= refused
-        others, refusals = self._waiting
-        if refusals and (not others or self._refused < self._for_refusals):
-            self._refused += 1
-            refusals.popleft().set()
-        elif others:
-            others.popleft().set()
-        else:
-            self._free += 1
-
-
-class SharedBudget:
-    """What the senders of several tenants may send together: those behind one gateway. All are of one event loop."""
-
-    def __init__(self, requests_per_minute: float, concurrency: int) -> None:
-        self._slots = _Slots(concurrency)
-        self._pace = Pace(requests_per_minute)
-        self._turn = anyio.Lock()
-
-    @asynccontextmanager
-    async def slot(self, request: Request, clock: Clock) -> AsyncIterator[None]:
-        """Inside, one request of these may be under way: it has a slot, and its turn has come."""
-        async with self._slots.of(request):
-            await _wait_for_turn(self._pace, self._turn, clock)
-            yield
-
-
-async def _wait_for_turn(pace: Pace, lock: anyio.Lock, clock: Clock) -> None:
-    if not lock.locked() and pace.wait(clock.now()) <= 0:
-        pace.start(clock.now())
-        return
-    # Asked again after each sleep: the time that counts is when a request starts, and a busy machine wakes late.
-    async with lock:
-        while (wait := pace.wait(clock.now())) > 0:
-            await clock.sleep(wait)
-        pace.start(clock.now())
-
-
 class _Refusals:
     """What is sent to be refused starts evenly, and only while the refusals of the run are fewer than its limit."""
 
@@ -207,7 +85,7 @@ class _Refusals:
 
     async def wait_for_turn(self, clock: Clock) -> None:
         """Return when one more may start."""
-        await _wait_for_turn(self._pace, self._turn, clock)
+        await wait_for_turn(self._pace, self._turn, clock)
 
     @contextmanager
     def counting(self, request: Request) -> Iterator[None]:
@@ -285,7 +163,7 @@ class HttpSender(Sender):
         limits = tenant.limits
         self._clock = clock or Clock()
         self._shared = shared
-        self._slots = _Slots(limits.concurrency)
+        self._slots = Slots(limits.concurrency)
         self._pace = Pace(limits.requests_per_minute)
         self._refusals = _Refusals(limits)
         self._turn = anyio.Lock()
@@ -294,8 +172,8 @@ class HttpSender(Sender):
         self._tokens = TokenBudget(limits.max_tokens)
         self._lateness = lateness or Lateness()
         self._began = time.perf_counter()
-        self._hopeless = 0
-        self._lull = _Lull()
+        self._patience = Patience()
+        self._lull = Lull()
         self._turns = _Turns()
         self._origin = _origin(tenant.base_url)
         # A setting of this machine that cannot be used blocks each request, and says so; it breaks nothing off.
@@ -330,13 +208,13 @@ class HttpSender(Sender):
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
         outcome = await self._attempt_in_turn(request)
-        while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and self._hopeless < _MOST_HOPELESS:
+        while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and not self._patience.is_lost(request):
             ended = self._clock.now()
             usual = _FIRST_WAIT_S * 2 ** len(attempts) + _RANDOM.uniform(0, 1)
             await self._clock.sleep(usual if outcome.pause_s == _USUAL else min(outcome.pause_s, _LONGEST_WAIT_S))
             attempts.append(Attempt(outcome.summary, self._clock.now() - ended))
             outcome = await self._attempt_in_turn(request)
-        self._hopeless = 0 if outcome.pause_s is None else self._hopeless + 1
+        self._note(request, helped=outcome.pause_s is None)
         if outcome.failure is Failure.HERE:
             raise Blocked(outcome.detail, outcome.remedy, acts=Actor.HERE)
         return Exchange(
@@ -379,12 +257,22 @@ class HttpSender(Sender):
             self._budget.check()
             self._sent += 1
             await self._lull.wait(self._clock)
-            await _wait_for_turn(self._pace, self._turn, self._clock)
+            await wait_for_turn(self._pace, self._turn, self._clock)
             async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
                 outcome = await self._time(self._client, request, reservation)
-        if self._hopeless < _MOST_HOPELESS and self._lull.note(outcome, self._clock.now()):
+        if (
+            outcome.response is not None
+            and not self._patience.is_lost(request)
+            and self._lull.note(outcome.pause_s, self._clock.now())
+        ):
             self._pace.slow_down()
         return outcome
+
+    def _note(self, request: Request, *, helped: bool) -> None:
+        was_lost = self._patience.is_lost(request)
+        self._patience.note(request, helped=helped)
+        if not was_lost and self._patience.is_lost(request):
+            self._pace.speed_up()  # that was no limit of the rate: waiting did not help
 
     async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
         # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
@@ -516,36 +404,6 @@ _ALWAYS = (
 )
 _USUAL = -1.0
 """The pause where the tenant asked for none: a little longer after each attempt."""
-
-
-class _Lull:
-    """Nothing is sent for as long as the tenant asks, where it puts off whatever is sent: its limit is used up.
-
-    What is put off now and then waits alone, and nobody waits for the next day. All lulls of a run together are
-    bounded: a tenant that takes nothing any more is told as one. After each, requests come more slowly.
-    """
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-        self._until = 0.0
-        self._left_s = _LULLS_S
-
-    def note(self, outcome: "_Outcome", now: float) -> bool:
-        """Whether a lull begins with this outcome."""
-        if outcome.response is None:
-            return False
-        self._in_a_row = 0 if outcome.pause_s is None else self._in_a_row + 1
-        if outcome.pause_s is None or self._in_a_row < _PUT_OFF_IN_A_ROW or outcome.pause_s > _LONGEST_LULL_S:
-            return False
-        is_new, begins = self._until <= now, max(now, self._until)
-        longer = min(max(now + max(outcome.pause_s, _SHORTEST_LULL_S) - begins, 0.0), self._left_s)
-        self._left_s -= longer
-        self._until = begins + longer
-        return is_new
-
-    async def wait(self, clock: Clock) -> None:
-        while (left := self._until - clock.now()) > 0:
-            await clock.sleep(left)
 
 
 @dataclass(slots=True)
