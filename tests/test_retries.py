@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gt_conformance.exchange import Exchange, Failure
+from gt_conformance.runner._pacing import Patience
 from gt_conformance.tenant import Limits
 from tests.clocks import FakeClock
 from tests.loopback_http import (
@@ -214,78 +216,95 @@ def test_a_kept_connection_that_was_closed_is_replaced_whatever_is_sent() -> Non
     assert len(server.received) == 3
 
 
-BUSY: dict[str, tuple[str, list[dict[str, str | None]], list[int]]] = {
-    # what is in a request that is put off, what is asked for in turn, and how often each is tried again
-    "everything": ("", [{"path": f"/v1/{number}s"} for number in range(10)], [*[2] * 8, 0, 0]),
-    "a route": ("/v1/embeddings", [{"path": "/v1/embeddings"}, {}] * 6, [*[2, 0] * 4, *[0] * 4]),
-    "a route by both addresses": (
-        "/embeddings",
-        [{"path": "/v1/embeddings"}, {"path": "/embeddings"}] * 3,
-        [*[2] * 4, 0, 0],
-    ),
-    "the state of any file": (
-        "/files",
-        [{"path": f"/v1/files/file-{number}{number}00a1b2c3d4e5f6"} for number in range(6)],
-        [*[2] * 4, 0, 0],
-    ),
-    "a route for a key": ("Bearer", [{}, {"key": None}] * 6, [*[2, 0] * 4, *[0] * 4]),
-}
+BUSY_FOR_NOW = http(b"", "429 Too Many Requests", Retry_After="2")
 
 
-@pytest.mark.parametrize(("busy", "asked", "tries"), BUSY.values(), ids=BUSY)
-def test_what_stays_busy_is_not_asked_again_for_ever(
-    busy: str, asked: list[dict[str, str | None]], tries: list[int]
-) -> None:
-    """After eight exchanges in a row that no further try helped, or four of a route, each is sent once."""
+def asked_in_turn(busy: str, asked: Sequence[Mapping[str, str | None]], clock: FakeClock) -> list[Exchange]:
+    """What comes of these requests, by path and key, where the tenant puts off what has that text in its head."""
 
     async def answer(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(BUSY_ALWAYS if busy.encode() in server.received[-1] else http())
+        writer.write(BUSY_FOR_NOW if busy.encode() in server.received[-1] else http())
 
-    async def main() -> list[int]:
+    async def main() -> list[Exchange]:
         async with serving(answer) as server:
-            sender = a_sender(a_tenant(server.url, QUICK))
+            sender = a_sender(a_tenant(server.url, replace(QUICK, requests_per_minute=60_000)), clock)
             requests = [
                 a_request(server.url, url=f"{server.url}{one.get('path', '/v1/models')}", key=one.get("key", "chat"))
                 for one in asked
             ]
             exchanges = [await sender.send(request, f"x{number}") for number, request in enumerate(requests)]
             await sender.close()
-            return [len(exchange.attempts) for exchange in exchanges]
+            return exchanges
 
-    assert asyncio.run(main()) == tries
+    return asyncio.run(main())
+
+
+def test_a_tenant_that_stays_busy_is_not_asked_again_for_ever() -> None:
+    """After eight exchanges in a row that no further try helped, each is sent once."""
+    exchanges = asked_in_turn("", [{"path": f"/v1/{number}s"} for number in range(10)], FakeClock())
+    assert [len(one.attempts) for one in exchanges] == [*[2] * 8, 0, 0]
+
+
+STUCK: dict[str, tuple[str, list[dict[str, str | None]]]] = {
+    # what is in a request that is put off, and requests that have it
+    "a route": ("/embeddings", [{"path": "/v1/embeddings"}] * 6),
+    "by both addresses": ("/embeddings", [{"path": "/v1/embeddings"}, {"path": "/embeddings"}] * 3),
+    "of any file": ("/files", [{"path": f"/v1/files/file-{number}{number}00a1b2c3d4e5f6"} for number in range(6)]),
+    "for a key": ("Bearer", [{"path": "/v1/models"}] * 6),
+}
+
+
+@pytest.mark.parametrize(("busy", "asked"), STUCK.values(), ids=STUCK)
+@pytest.mark.parametrize(("answered", "tries"), [(3, [2, 2, 2, 2, 0, 0]), (0, [2, 2, 2, 2, 2, 2])], ids=["one", "all"])
+def test_what_stays_busy_while_others_are_answered_is_not_asked_again(
+    busy: str, asked: list[dict[str, str | None]], answered: int, tries: list[int]
+) -> None:
+    """A route that is put off for ever is known as one where other things are answered meanwhile."""
+    others: list[dict[str, str | None]] = [{"path": "/v1/models", "key": None}] * answered
+    exchanges = asked_in_turn(busy, [one for each in asked for one in (each, *others)], FakeClock())
+    assert [len(one.attempts) for one in exchanges if one.response and one.response.status == 429] == tries
 
 
 def test_what_is_answered_again_is_tried_again() -> None:
-    """Once a route gives an answer, it is asked as often as before."""
+    """Once a tenant gives an answer, it is asked as often as before."""
 
     async def main() -> list[int]:
-        async with serving(in_turn(*[BUSY_ALWAYS] * 13, http(), BUSY_ALWAYS, http())) as server:
+        async with serving(in_turn(*[BUSY_ALWAYS] * 25, http(), BUSY_ALWAYS, http())) as server:
             sender = a_sender(a_tenant(server.url, QUICK))
-            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(7)]
+            exchanges = [await sender.send(a_request(server.url), f"x{number}") for number in range(11)]
             await sender.close()
             return [len(exchange.attempts) for exchange in exchanges]
 
-    assert asyncio.run(main()) == [*[2] * 4, 0, 0, 1]
+    assert asyncio.run(main()) == [*[2] * 8, 0, 0, 1]
 
 
 def test_what_stays_busy_slows_nothing_else() -> None:
-    """A route that answers nobody is no limit of the rate: what is sent after it is known starts as before."""
+    """A route that answers nobody is no limit of the rate: once that is known, what is sent starts as before."""
     clock = FakeClock()
-    fast = replace(QUICK, requests_per_minute=60_000)
+    busy: list[dict[str, str | None]] = [{"path": "/v1/embeddings"}]
+    asked_in_turn("/embeddings", [*busy * 2, *[{}] * 8, *busy * 2, *[{}] * 20], clock)
+    assert sum(clock.pauses[-20:]) < 0.1
 
-    async def answer(server: Server, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(BUSY_ALWAYS if b"/embeddings" in server.received[-1] else http())
 
-    async def main() -> float:
-        async with serving(answer) as server:
-            sender = a_sender(a_tenant(server.url, fast), clock)
-            busy = a_request(server.url, url=f"{server.url}/v1/embeddings")
-            for number in range(12):
-                await sender.send(busy, f"x{number}")
-            began = clock.time
-            for number in range(20):
-                await sender.send(a_request(server.url) if number % 5 else busy, f"y{number}")
-            await sender.close()
-            return clock.time - began
+LASTS: dict[str, tuple[float, float, bool, bool]] = {
+    # the pause that the tenant asks for, how far apart the attempts are, and whether it is stuck and lost after twelve
+    "longer than is asked for": (2.0, 1.0, True, True),
+    "as long as is asked for": (60.0, 1.0, False, False),
+    "less than any limit": (2.0, 0.5, True, False),
+}
 
-    assert asyncio.run(main()) < 0.1
+
+@pytest.mark.parametrize(("pause", "apart", "stuck", "lost"), LASTS.values(), ids=LASTS)
+def test_what_is_put_off_is_known_by_how_long_it_lasts(pause: float, apart: float, *, stuck: bool, lost: bool) -> None:
+    """A limit of the rate is waited for; an answer ends it at once."""
+    patience = Patience()
+    busy, other = (a_request("", url=f"http://tenant.test/v1/{name}") for name in ("embeddings", "models"))
+    for number in range(12):
+        patience.note(other, None, number * apart)
+        patience.note(busy, pause, number * apart)
+    assert (patience.is_stuck(busy), patience.is_lost(busy, 11 * apart)) == (stuck, lost)
+    assert not patience.is_stuck(other)
+    patience.note(busy, None, 12 * apart)
+    assert not patience.is_stuck(busy)
+    patience.note(busy, pause, 12 * apart)
+    assert not patience.is_lost(busy, 12 * apart)

@@ -1,7 +1,7 @@
 """When a request may start, and whether another attempt may help, decided by what came so far and by nothing else."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ import anyio
 from gt_conformance.checks import versioned, without_ids
 from gt_conformance.exchange import Request
 
-_MOST_HOPELESS, _MOST_HOPELESS_AT_A_PLACE = 8, 4
+_MOST_IN_VAIN = 8
+_MOST_ATTEMPTS, _LONGEST_WINDOW_S, _ANSWERED_MEANWHILE = 12, 10.0, 8
+"""In vain, of what is stuck; for no longer than a limit of the rate would be waited for; while so much is answered."""
 _SHORTEST_LULL_S, _LONGEST_LULL_S, _LULLS_S = 3.0, 61.0, 180.0
 _PUT_OFF_IN_A_ROW = 4
 _SLOWED_S, _SLOWEST_S = 0.05, 1.0
@@ -169,28 +171,68 @@ class Lull:
 
 
 class Patience:
-    """Where another attempt may help. After some exchanges in a row that none helped, none is made until one succeeds.
+    """Where another attempt may help, and what says nothing of everything else.
 
-    They are counted in the whole run, and of what is asked for: with any key, and with this one. A route that answers
-    nobody, or a key whose share is used up, is asked in vain however well everything else is answered meanwhile.
+    A route that answers nobody, or a key whose share of it is used up, is *stuck* while everything else is answered and
+    the pause that the tenant asks for is over: that is no limit of the rate for which to send less. After so many
+    attempts in that time none is made again until one succeeds; nor of anything, after some exchanges in a row whose
+    further attempts did not help.
     """
 
     def __init__(self) -> None:
-        self._in_vain: Counter[Hashable] = Counter()
+        self._in_vain = 0
+        self._answered = 0
+        self._waits: dict[Hashable, _Wait] = {}
+        self._stuck: set[Hashable] = set()
 
-    def is_lost(self, request: Request) -> bool:
+    def note(self, request: Request, pause_s: float | None, now: float) -> bool:
+        """What pause an attempt was answered with, if any. Whether something is stuck that was not before."""
+        places = _places(request)
+        if pause_s is None:
+            self._answered += 1
+            for place in places:
+                self._waits.pop(place, None)
+            self._stuck.difference_update(places)
+            return False
+        known = len(self._stuck)
+        for place in places:
+            wait = self._waits.setdefault(place, _Wait(now, now + max(pause_s, _SHORTEST_LULL_S), self._answered))
+            wait.attempts += 1
+            answered = self._answered - wait.answered_before
+            if wait.attempts >= _PUT_OFF_IN_A_ROW and answered >= _ANSWERED_MEANWHILE and now >= wait.until:
+                self._stuck.add(place)
+        return len(self._stuck) > known
+
+    def end(self, *, helped: bool) -> None:
+        """How the last attempt for a request ended."""
+        self._in_vain = 0 if helped else self._in_vain + 1
+
+    def is_stuck(self, request: Request) -> bool:
+        """Whether that is put off while other things are answered."""
+        return not self._stuck.isdisjoint(_places(request))
+
+    def is_lost(self, request: Request, now: float) -> bool:
         """Whether no further attempt is worth its time."""
-        everything, *places = _places(request)
-        return self._in_vain[everything] >= _MOST_HOPELESS or any(
-            self._in_vain[place] >= _MOST_HOPELESS_AT_A_PLACE for place in places
+        return self._in_vain >= _MOST_IN_VAIN or any(
+            self._waits[place].is_long(now) for place in _places(request) if place in self._stuck
         )
 
-    def note(self, request: Request, *, helped: bool) -> None:
-        """How the attempts of that request ended."""
-        for place in _places(request):
-            self._in_vain[place] = 0 if helped else self._in_vain[place] + 1
+
+@dataclass
+class _Wait:
+    """Since when something is put off, and until when it should be; what was answered before, and asked for since."""
+
+    since: float
+    until: float
+    answered_before: int
+    attempts: int = 0
+
+    def is_long(self, now: float) -> bool:
+        """Whether that is more than a limit of the rate is waited for."""
+        return self.attempts >= _MOST_ATTEMPTS and now - self.since >= _LONGEST_WINDOW_S
 
 
-def _places(request: Request) -> tuple[Hashable, Hashable, Hashable]:
+def _places(request: Request) -> tuple[Hashable, Hashable]:
+    """What is asked for by either address: with any key, and with this one."""
     asked = (request.method, without_ids(versioned(request).path))
-    return ("everything",), asked, (*asked, request.key)
+    return asked, (*asked, request.key)

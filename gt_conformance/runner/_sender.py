@@ -208,13 +208,15 @@ class HttpSender(Sender):
             raise ValueError("A request leaves the tenant's host; a key must not travel there.")
         attempts: list[Attempt] = []
         outcome = await self._attempt_in_turn(request)
-        while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS and not self._patience.is_lost(request):
+        while outcome.pause_s is not None and len(attempts) + 1 < _ATTEMPTS:
             ended = self._clock.now()
+            if self._patience.is_lost(request, ended):
+                break
             usual = _FIRST_WAIT_S * 2 ** len(attempts) + _RANDOM.uniform(0, 1)
             await self._clock.sleep(usual if outcome.pause_s == _USUAL else min(outcome.pause_s, _LONGEST_WAIT_S))
             attempts.append(Attempt(outcome.summary, self._clock.now() - ended))
             outcome = await self._attempt_in_turn(request)
-        self._note(request, helped=outcome.pause_s is None)
+        self._patience.end(helped=outcome.pause_s is None)
         if outcome.failure is Failure.HERE:
             raise Blocked(outcome.detail, outcome.remedy, acts=Actor.HERE)
         return Exchange(
@@ -260,19 +262,17 @@ class HttpSender(Sender):
             await wait_for_turn(self._pace, self._turn, self._clock)
             async with nullcontext() if self._shared is None else self._shared.slot(request, self._clock):
                 outcome = await self._time(self._client, request, reservation)
-        if (
-            outcome.response is not None
-            and not self._patience.is_lost(request)
-            and self._lull.note(outcome.pause_s, self._clock.now())
-        ):
-            self._pace.slow_down()
+        self._note(request, outcome)
         return outcome
 
-    def _note(self, request: Request, *, helped: bool) -> None:
-        was_lost = self._patience.is_lost(request)
-        self._patience.note(request, helped=helped)
-        if not was_lost and self._patience.is_lost(request):
-            self._pace.speed_up()  # that was no limit of the rate: waiting did not help
+    def _note(self, request: Request, outcome: "_Outcome") -> None:
+        now = self._clock.now()
+        if self._patience.note(request, outcome.pause_s, now):
+            self._pace.speed_up()
+        if outcome.response is None or self._patience.is_stuck(request) or self._patience.is_lost(request, now):
+            return
+        if self._lull.note(outcome.pause_s, now):
+            self._pace.slow_down()
 
     async def _time(self, client: HttpClient, request: Request, reservation: Reservation) -> "_Outcome":
         # Timed from here: waiting for a slot or for the rate is ours, not the tenant's.
