@@ -597,6 +597,24 @@ def test_a_quota_of_so_many_a_minute_is_waited_for() -> None:
     assert found(judged(at_first(lambda _: busy, "/v1/chat/completions", "/v1/embeddings"), "openai-sdk-curl")) == []
 
 
+@pytest.mark.parametrize(("status", "plain"), [(503, False), (500, True)], ids=["put off", "failed"])
+def test_what_is_put_off_as_often_as_it_is_asked_is_not_asked_in_another_way(status: int, *, plain: bool) -> None:
+    """Speech by the un-versioned address: without what clients send besides only where that may be why it fails."""
+    sent: list[Request] = []
+
+    @per_call
+    async def answer(call: Call) -> None:
+        if SPEECH(call.request) and "/v1/" not in call.request.path:
+            sent.append(call.request)
+            await call.respond(error_response(status, "Not now.").with_header("retry-after", "0"))
+        else:
+            await call.forward()
+
+    judged(answer, every=True)
+    assert sent
+    assert any(request.fields.keys() <= {"model", "voice", "input"} for request in sent) is plain
+
+
 def test_a_tenant_that_goes_down_within_a_run_bans_nobody() -> None:
     """What fails from then on is one finding; what was refused before is in doubt because of that."""
     for several in (["openai-sdk-curl", "dify"], []):
