@@ -247,3 +247,16 @@ def test_structured_output_is_asked_for_as_openai_wants_it() -> None:
     assert wanted["strict"] is True
     assert wanted["schema"]["additionalProperties"] is False
     assert wanted["schema"]["required"] == list(wanted["schema"]["properties"])
+
+
+@pytest.mark.parametrize(("whole", "said"), [(True, "comes in chunks"), (False, "max_completion_tokens alone")])
+def test_a_body_in_chunks_that_is_refused_is_sent_with_its_length(*, whole: bool, said: str) -> None:
+    """What is accepted so is advised of as that, and else as the field that is refused."""
+
+    def refuse(request: Request) -> Response | None:
+        is_one = "max_completion_tokens" in sent_json(request)
+        is_refused = is_one and (not whole or ("Transfer-Encoding", "chunked") in request.headers)
+        return refusal(411, "How long is it?") if is_refused else None
+
+    result = judged("chat.token_limits", refuse, parameters=Parameters(token_limit="max_tokens"))
+    assert [said in one.text for one in result.advisories] == [True]

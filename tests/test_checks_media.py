@@ -23,6 +23,7 @@ from tests.fake_tenant import (
     Reply,
     Rule,
     answer,
+    by,
     changed,
     judged,
     refusal,
@@ -431,6 +432,27 @@ def test_an_image_on_the_tenants_own_host_is_fetched_without_the_key(url: str) -
     result = judged(DRAWS, sender=sender)
     assert (result.outcome, result.advisories) == (Outcome.CONFORMS, ())
     assert [request.key for request in sender.sent if request.url == place] == [None]
+
+
+@pytest.mark.parametrize("status", [202, 404, 409, 425])
+def test_an_image_may_appear_some_moments_later(status: int) -> None:
+    """It is fetched again while it is not there yet, and no more once it is."""
+    place = ADDRESSES["whole"]
+    given = iter([refusal(status, "Not yet."), answer(PNG, kind="image/png")])
+    sender = FakeSender(
+        to(ROUTE[DRAWS], answer(images({"url": place}))), lambda request: next(given) if request.url == place else None
+    )
+    assert judged(DRAWS, sender=sender).outcome is Outcome.CONFORMS
+    assert [request.url for request in sender.sent].count(place) == 2
+
+
+@pytest.mark.parametrize(("check", "route"), ROUTE.items(), ids=ROUTE)
+def test_a_name_that_is_not_listed_is_the_operators(check: str, route: str) -> None:
+    """What refuses it is no finding of the tenant."""
+    listed = answer({"object": "list", "data": [{"id": "image-studio", "object": "model"}]})
+    result = judged(check, to(route, refusal(404, "No such model.")), by("chat", listed, at=["/v1/models"]))
+    assert result.outcome is Outcome.BLOCKED
+    assert result.remedy.startswith("Correct models in tenant.yaml")
 
 
 FETCHED = {
