@@ -50,7 +50,8 @@ def _reach_of(tests: dict[str, set[int]], scenarios: dict[str, set[int]] | None 
         tests={name: {"pack/few.py": frozenset(lines)} for name, lines in tests.items()},
         seconds={name: float(number) for number, name in enumerate(tests)},
         scenarios={name: {"pack/few.py": frozenset(lines)} for name, lines in (scenarios or {}).items()},
-        plain={"pack/few.py": frozenset({14, 15})},
+        plain={"pack/few.py": frozenset({7, 14, 15})},
+        violating={"noticing": frozenset({"few.describes"})},
     )
 
 
@@ -74,8 +75,17 @@ def test_a_constant_is_examined_by_what_uses_it() -> None:
 @pytest.mark.usefixtures("package")
 def test_runs_that_execute_what_a_faultless_run_does_not_come_first() -> None:
     """A run that executes nothing of the function cannot notice anything in it."""
-    reach = _reach_of({}, {"alike": {14, 15}, "elsewhere": {7}, "special": {14, 16}})
+    reach = _reach_of({}, {"alike": {14, 15}, "elsewhere": {8}, "special": {14, 16}})
     assert reach.choose(Path("pack/few.py"), 14).scenarios == ("special", "alike")
+
+
+@pytest.mark.parametrize(("declares", "first"), [("few.describes", "noticing"), ("few.counts", "alike")])
+@pytest.mark.parametrize("line", [8, 15], ids=["what it uses", "the check"])
+def test_runs_in_which_the_check_violates_come_first(package: Path, declares: str, first: str, line: int) -> None:
+    """Nearly every run executes a check; the faults that it is for show whether it still finds them."""
+    Path(package, "pack/few.py").write_text(MODULE.replace("\n\n\ndef desc", f'\n\n\n@check("{declares}")\ndef desc'))
+    reach = _reach_of({}, {"alike": {7, 15}, "noticing": {7, 15}})
+    assert reach.choose(Path("pack/few.py"), line).scenarios[0] == first
 
 
 def test_what_fails_without_a_mutation_is_left_out() -> None:

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ WORKERS = 3
 SECONDS = 20.0
 """Tests of a mutant, the shortest first, take so long together at most, as far as was measured."""
 MOST_TESTS = 200
-MOST_SCENARIOS = 8
+MOST_SCENARIOS = 12
 """Whole runs of three seconds each."""
 PLAIN = "the tenant as it is"
 """The name of the scenario without faults and variants."""
@@ -61,12 +61,16 @@ Lines = Mapping[str, frozenset[int]]
 
 @dataclass(frozen=True)
 class Reach:
-    """What each test and each scenario executes, how long each test takes, and what a faultless run executes."""
+    """What each test and each scenario executes, how long each test takes, and what a faultless run executes.
+
+    Also which checks violate in a scenario, where it is expected that some do.
+    """
 
     tests: Mapping[str, Lines]
     seconds: Mapping[str, float]
     scenarios: Mapping[str, Lines]
     plain: Lines
+    violating: Mapping[str, frozenset[str]]
 
     def choose(self, module: Path, line: int) -> Chosen:
         """Those that execute the line; of a line that is executed at import, what executes the names that it makes."""
@@ -74,9 +78,9 @@ class Reach:
         structure = _Structure.of(module)
         if body := structure.body_at(line):
             statement = structure.statement_at(line)
-            return Chosen(self._tests({place: statement}), self._scenarios({place: body}))
+            return Chosen(self._tests({place: statement}), self._scenarios({place: body}, structure.checks_of(line)))
         lines = structure.users(structure.names_at(line))
-        return Chosen(self._tests(lines, declared=True), self._scenarios(lines))
+        return Chosen(self._tests(lines, declared=True), self._scenarios(lines, structure.checks_of(line)))
 
     @cached_property
     def _tests_by_line(self) -> Mapping[tuple[str, int], Sequence[str]]:
@@ -99,8 +103,11 @@ class Reach:
             chosen += [name for name in self.seconds if name.startswith(DECLARATIONS) and name not in chosen]
         return tuple(chosen)
 
-    def _scenarios(self, lines: Mapping[str, Iterable[int]]) -> tuple[str, ...]:
-        """Those that execute most of these lines that a faultless run does not; then those that execute any of them."""
+    def _scenarios(self, lines: Mapping[str, Iterable[int]], checks: frozenset[str]) -> tuple[str, ...]:
+        """Those that execute most of these lines that a faultless run does not; then those that execute any of them.
+
+        Of these first those in which one of the checks violates: most runs execute most of a check.
+        """
         wanted = _pairs(lines)
         reached = {
             name: {(place, number) for place, number in wanted if number in found.get(place, ())}
@@ -117,7 +124,12 @@ class Reach:
         often = {pair: sum(pair in found for found in reached.values()) for pair in wanted}
         rest = sorted(
             (name for name, found in reached.items() if found and name not in chosen),
-            key=lambda name: (min(often[pair] for pair in reached[name]), -len(reached[name]), name),
+            key=lambda name: (
+                checks.isdisjoint(self.violating.get(name, ())),
+                min(often[pair] for pair in reached[name]),
+                -len(reached[name]),
+                name,
+            ),
         )
         return tuple([*chosen, *rest][:MOST_SCENARIOS])
 
@@ -164,15 +176,26 @@ class _Structure:
             first = min((one.lineno for one in getattr(node, "decorator_list", ())), default=getattr(node, "lineno", 0))
             if not isinstance(node, ast.stmt) or not first <= line <= (node.end_lineno or first):
                 continue
-            match node:
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                    names.add(name)
-                case ast.Assign() | ast.AnnAssign():
-                    made = node.targets if isinstance(node, ast.Assign) else [node.target]
-                    names |= {one.id for target in made for one in ast.walk(target) if isinstance(one, ast.Name)}
-                case _:
-                    pass
+            names.update(_made_by(node))
         return frozenset(names)
+
+    def checks_of(self, line: int) -> frozenset[str]:
+        """The checks of this module whose functions use what the statement with this line makes, or is in."""
+        made = self.names_at(line)
+        uses = {
+            name: {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+            for node in self.tree.body
+            for name in _made_by(node)
+        }
+        reached = set(made)
+        while more := {name for name, used in uses.items() if name not in reached and used & reached}:
+            reached |= more
+        return frozenset(
+            found
+            for node in self.tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in reached
+            for found in _declared_by(node)
+        )
 
     def users(self, names: frozenset[str]) -> Mapping[str, frozenset[int]]:
         """The lines, of all modules that are mutated, that use one of the names, and the bodies of its functions."""
@@ -191,6 +214,27 @@ class _Structure:
                         pass
                 found.setdefault(path.as_posix(), set()).update(lines)
         return {path: frozenset(lines) for path, lines in found.items()}
+
+
+def _made_by(node: ast.stmt) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.Assign() | ast.AnnAssign():
+            made = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (one.id for target in made for one in ast.walk(target) if isinstance(one, ast.Name))
+        case _:
+            pass
+
+
+def _declared_by(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """The id of the check that a function is: what decorates it has it as its first argument."""
+    for decorator in node.decorator_list:
+        match decorator:
+            case ast.Call(func=ast.Name(id="check"), args=[ast.Constant(value=str(found)), *_]):
+                yield found
+            case _:
+                pass
 
 
 def reach(kept: Path) -> Reach:
@@ -220,6 +264,7 @@ def reach(kept: Path) -> Reach:
         {name: entry["seconds"] for name, entry in tests.items()},
         {name: found for name, found in lines.items() if name != PLAIN},
         lines[PLAIN],
+        {name: frozenset(effect["violates"]) for name, effect in _read(Path("prove/expected.json")).items()},
     )
 
 
