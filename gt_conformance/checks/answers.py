@@ -75,7 +75,7 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy=ANSWER_EACH,
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("A9", "C1", "C3", "E1", "M1", "S2", "S5"),
+    clauses=("A9", "C1", "C3", "E1", "F1", "M1", "S2", "S5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,

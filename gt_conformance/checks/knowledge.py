@@ -274,10 +274,11 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, stated: Stateme
             f"an accented word came as {found!r}, and as it was sent in a chat without a file",
             exchange,
             remedy=_READ_UTF_8,
-            cause="files:letters",
+            cause=LETTERS_IN_FILES,
         )
 
 
+LETTERS_IN_FILES = "files:letters"
 _READ_UTF_8 = "Have the tenant read the texts that are uploaded as UTF-8, and store and search them in UTF-8."
 
 
