@@ -331,6 +331,22 @@ def test_one_sound_for_all_texts_is_a_cache_only_where_another_key_gets_another(
     assert any("all of them are the same" in item.text for item in found.advisories) is not by_key
 
 
+def test_a_sound_of_the_text_before_is_another_requests() -> None:
+    """No other key may speak: what the same key gets when it asks once more shows that the model makes several."""
+    before = [b""]
+
+    def rule(request: Request) -> Response | None:
+        if not request.path.endswith("audio/speech"):
+            return None
+        sound, before[0] = before[0], WAV + request.body
+        return answer(sound or before[0], kind="audio/wav")
+
+    tenant = tenant_of(key("chat"), unpublished_models=["agent-7f3a"])
+    calls = [CheckCall(check, "chat") for check in ("chat.completes", "audio.speaks", "audio.speaks_as_asked")]
+    found = run(plan_of(tenant, *calls, CheckCall("answers.own")), FakeSender(rule)).result(CheckCall("answers.own"))
+    assert found.outcome is Outcome.VIOLATES
+
+
 def named(model: str) -> CheckResult:
     """What the check comes to where chats with tools name this model."""
 

@@ -60,7 +60,7 @@ class Reader:
     def __call__(self, request: Request) -> Response | None:
         """The answer to a chat about an uploaded file."""
         if named_file(".txt")(request) or (named_file(".pdf")(request) and not named_file(".broken.pdf")(request)):
-            [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode("latin-1"))
+            [stated] = re.findall(r"is called (\S+)\.", request.parts[0].content.decode(errors="replace"))
             self.known[f"{request.url} {request.parts[0].filename}"] = stated
         prompt = str(sent_json(request).get("messages", ""))
         if "called?" not in prompt:

@@ -73,7 +73,10 @@ SHAPES: dict[str, tuple[str, Sequence[ClientProfile], list[Parameters]]] = {
     "load: as the client's": (
         "chat.client_load",
         [chatting(stream="always", load=(("tools", 9),)), chatting(load=(("tools", 2),))],
-        [Parameters(load=(("tools", 9),), stream=True), Parameters(load=(("tools", 2),))],
+        [
+            Parameters(load=(("tools", 9),), stream=True, base_path="/api/tenant"),
+            Parameters(load=(("tools", 2),), base_path="/api/tenant"),
+        ],
     ),
     "discovery: as the client's": (
         "client.discovery",

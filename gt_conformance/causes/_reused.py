@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gt_conformance.checks import (
+    NEW_FILE_IDS,
     OF_ANOTHER,
     OPEN_ANEW,
     OWN_IDS,
     CheckResult,
     Violation,
     created_id,
+    files_given_again,
     finding_of,
     given_to_another,
     renamed_in,
@@ -24,8 +26,7 @@ from gt_conformance.vocabulary import CONVERSATION_HEADER
 _OF_CONVERSATIONS, _OF_FILES = "/conversations", "/files"
 _REMEDIES = {
     _OF_CONVERSATIONS: OPEN_ANEW,
-    _OF_FILES: "Have the tenant, and every cache before it, give each file that is uploaded an id of its own: an "
-    "earlier one is given again.",
+    _OF_FILES: NEW_FILE_IDS,
     OF_ANOTHER: OWN_IDS,
 }
 _FINDINGS = {
@@ -63,6 +64,7 @@ def find_reused(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange
     again = {given: place for (given, place), found in made.items() if _is_given_again(found)}
     # Whose the others are that were created there is not known either.
     mixed = {_place_of(one) for one in given_to_another(exchanges.values())}
+    again |= {created_id(one) or "": _OF_FILES for one in files_given_again(exchanges.values())}
     again = {given: OF_ANOTHER for given, place in made if place in mixed} | again
     if not again:
         return None

@@ -80,6 +80,7 @@ from gt_conformance.checks._registry import (
     tenant_call,
 )
 from gt_conformance.checks._resources import (
+    NEW_FILE_IDS,
     OF_ANOTHER,
     OPEN_ANEW,
     OWN_IDS,
@@ -87,6 +88,7 @@ from gt_conformance.checks._resources import (
     READ_ONLY,
     created_conversation,
     created_id,
+    files_given_again,
     given_to_another,
 )
 from gt_conformance.checks._result import CheckResult, Evidence, renamed_in
@@ -152,6 +154,7 @@ __all__ = [
     "MINIMAL",
     "MUST_BE_REFUSED",
     "NEAR",
+    "NEW_FILE_IDS",
     "NOW_AND_THEN",
     "NO_KEY",
     "NO_SUCH_ROUTE",
@@ -219,6 +222,7 @@ __all__ = [
     "explain_answer",
     "explain_silence",
     "fails_in_json",
+    "files_given_again",
     "find_check",
     "find_limit",
     "finding_of",

@@ -24,6 +24,7 @@ from gt_conformance.checks.boundary import ENFORCE_SCOPES, SCOPES_NOT_ENFORCED
 from gt_conformance.checks.chat_tools import LETTERS_OF_CALLS
 from gt_conformance.checks.conversations import LETTERS_STORED
 from gt_conformance.checks.embeddings import ALONE, LENGTHS, NO_VECTOR, ORDER, OTHER_VALUES, STRING
+from gt_conformance.checks.knowledge import LETTERS_IN_FILES
 from gt_conformance.checks.media import LETTERS
 from gt_conformance.checks.models import LIST_OWN, NOT_ALLOWED, NOT_LISTED, OTHERS_LISTED, unpublished_in
 from gt_conformance.checks.names import NAMES_OPEN, NOT_ALLOWED_UNVERSIONED
@@ -102,7 +103,7 @@ def _of_rights() -> Iterator[Joint]:
 
 
 LETTERS_LOST = Joint(
-    ("chat:utf-8", "embeddings:letters", LETTERS, LETTERS_OF_CALLS, LETTERS_STORED),
+    ("chat:utf-8", "embeddings:letters", LETTERS, LETTERS_OF_CALLS, LETTERS_STORED, LETTERS_IN_FILES),
     "text:utf-8",
     "Have the tenant, and every proxy before it, read and write UTF-8, and pass on every letter, on every route.",
 )

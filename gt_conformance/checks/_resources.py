@@ -356,6 +356,23 @@ OWN_IDS = (
     "Have the tenant, and every cache or pool of connections before it, answer each upload and each new conversation "
     "with its own id: some get that of another request."
 )
+FILES_GIVEN_AGAIN = "ids:/files given again"
+NEW_FILE_IDS = (
+    "Have the tenant, and every cache before it, give each file that is uploaded an id of its own: an earlier one is "
+    "given again."
+)
+
+
+def files_given_again(seen: Iterable[Exchange]) -> Iterator[Exchange]:
+    """The uploads that are answered with the id of another file: a tenant may know a file of the same content."""
+    known: dict[str, tuple[bytes, ...]] = {}
+    for one in seen:
+        content = tuple(part.content for part in one.request.parts if part.filename)
+        given = created_id(one) if one.request.creates and content else None
+        if given is not None and known.setdefault(given, content) != content:
+            yield one
+
+
 _UPLOAD = re.compile(r"/(?:conversations|datasets/[^/]+)/files\Z")
 
 

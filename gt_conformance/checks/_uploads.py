@@ -13,7 +13,7 @@ from enum import StrEnum
 from hashlib import sha256
 from random import Random
 
-from gt_conformance.checks._words import made_up_name
+from gt_conformance.checks._words import LETTERS_OF_THREE_BYTES, made_up_name
 from gt_conformance.exchange import FilePart
 
 
@@ -35,8 +35,13 @@ class Statement:
     name: str
 
     def __str__(self) -> str:
-        """As the file states it."""
+        """As a PDF states it."""
         return f"The {self.subject} is called {self.name}."
+
+    @property
+    def in_letters(self) -> str:
+        """As a text states it: with letters beyond ASCII behind the name, which an answer may leave out."""
+        return f"The {self.subject} is called {self.name}/{LETTERS_OF_THREE_BYTES}."
 
     def question(self, where: str) -> str:
         """What a chat is asked; it holds nothing of the answer."""
@@ -72,19 +77,20 @@ def file_part(kind: Kind, run_id: str, key: str | None, path: str, *, plainly: b
     """The part ``file`` of the form, named after the run and, since a dataset may hold each name once, after the key.
 
     A text is longer than the passages in which files are searched, and states its fact in the middle: what is indexed
-    in part only lacks it. A PDF quotes source code, and the name of a PNG has letters beyond ASCII, as what people
-    upload does; neither does ``plainly``.
+    in part only lacks it. It is in UTF-8. A PDF quotes source code, and the name of a PNG has letters beyond ASCII, as
+    what people upload does; neither does ``plainly``.
     """
     name = f"gt-conformance-{run_id}-{sha256(f'{key} {path}'.encode()).hexdigest()[:4]}"
     whose = f"This file was written by gt-conformance, run {run_id}."
-    says = (whose, "It may be deleted.", str(statement_of(run_id, key, path, kind)))
+    heading, stated = (whose, "It may be deleted."), statement_of(run_id, key, path, kind)
     match kind:
         case Kind.TEXT:
-            *heading, fact = says
-            text = "\n".join((*heading, "", _PAGES, "", fact, "", _PAGES, ""))
+            text = "\n".join((*heading, "", _PAGES, "", stated.in_letters, "", _PAGES, ""))
             return FilePart("file", text.encode(), f"{name}.txt", "text/plain")
         case Kind.PDF:
-            return FilePart("file", _pdf(says, b"" if plainly else _CODE), f"{name}.pdf", "application/pdf")
+            return FilePart(
+                "file", _pdf((*heading, str(stated)), b"" if plainly else _CODE), f"{name}.pdf", "application/pdf"
+            )
         case Kind.PNG:
             return FilePart("file", _png(), f"{name}{'' if plainly else _LETTERS}.png", "image/png")
         case Kind.BROKEN:

@@ -15,11 +15,14 @@ from gt_conformance.checks._check import ADD_INFERENCE_KEY, SEVERAL_KEYS, cannot
 from gt_conformance.checks._completion import bodies_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
+    FILES_GIVEN_AGAIN,
+    NEW_FILE_IDS,
     OF_ANOTHER,
     OPEN_ANEW,
     OWN_IDS,
     conversation_named_by,
     created_conversation,
+    files_given_again,
     given_to_another,
 )
 from gt_conformance.checks._words import is_miscopied, word_of, words_in
@@ -72,7 +75,7 @@ def is_mixed(seen: Sequence[Exchange], run_id: str) -> bool:
     claim="Each answer is to its own request, never to another key's or an earlier one.",
     remedy=ANSWER_EACH,
     source="GT API reference, Run a chat completion; GT API reference, Conversation continuity header",
-    clauses=("A9", "C1", "C3", "E1", "M1", "S2", "S5"),
+    clauses=("A9", "C1", "C3", "E1", "F1", "M1", "S2", "S5"),
     acts=Actor.TENANT,
     severity=Severity.CRITICAL,
     tenant_wide=SEVERAL_KEYS,
@@ -94,6 +97,9 @@ async def own(probe: Probe) -> None:
     for exchange in misplaced:
         expected, found = "what is created is answered to the request for it", "the name that another request sent"
         probe.fail(expected, found, probe.note(exchange), remedy=OWN_IDS, cause=OF_ANOTHER)
+    for exchange in files_given_again(probe.seen) if not misplaced else ():
+        expected, found = "each file that is uploaded gets an id of its own", "the id of a file with another content"
+        probe.fail(expected, found, probe.note(exchange), remedy=NEW_FILE_IDS, cause=FILES_GIVEN_AGAIN)
     are_mixed = any(one.request.path.endswith(_CONVERSATIONS) for one in misplaced)
     of_new = (OWN_IDS, OF_ANOTHER) if are_mixed else (OPEN_ANEW, "")
     await _require_chats(probe)
@@ -249,8 +255,8 @@ def _given_again(answers: Sequence[Answer]) -> Iterator[tuple[Answer, list[str]]
 async def _expect_own_media(probe: Probe) -> None:
     """No two texts get the same sound, and no two prompts the same image, whoever asks.
 
-    A model may make one thing of everything, as those do that stand in for a real one. So another key asks once more:
-    what it gets as well is advised only. Without another key that may ask, nobody can tell.
+    A model may make one thing of everything, as those do that stand in for a real one. So it is asked for once more, by
+    another key as well: what all of them get is advised only.
     """
     for route, field in ((Route.SPEECH, "input"), (Route.IMAGES, "prompt")):
         known: dict[str, object] = {}
@@ -282,7 +288,10 @@ def _of_other_routes(seen: Sequence[Exchange]) -> Iterator[tuple[Exchange, Route
 
 
 async def _gets_another(probe: Probe, exchange: Exchange, route: Route, made: str) -> bool:
-    """Whether another key, that asks for the same in the same words, gets something else than this one did."""
+    """Whether this key, or another one, that asks for the same in the same words gets something else this time."""
+    with suppress(Blocked):
+        if _made(await probe.send(exchange.request, again=1), route, probe.seen) not in {"", made}:
+            return True
     model = str(exchange.request.fields.get("model"))
     for other in probe.tenant.live_credentials:
         if other.name != exchange.request.key and other.may(route) and other.may_use(model):

@@ -15,6 +15,7 @@ from gt_conformance.checks._capability import (
     ask_for,
     fact_of,
     finish_reasons,
+    is_answered,
     is_empty,
     names_fact,
     said_in,
@@ -72,8 +73,9 @@ _Twin = tuple[Request, Response]
 
 
 def _loads(context: Context) -> Iterator[Parameters]:
-    for profile in (client.chat for client in context.clients if client.chat.load):
-        yield Parameters(load=profile.load, stream=profile.stream == "always")
+    for client in (one for one in context.clients if one.chat.load):
+        path = base_path(context.tenant, context.runbook, client)
+        yield Parameters(load=client.chat.load, stream=client.chat.stream == "always", base_path=path)
 
 
 def _discoveries(context: Context) -> Iterator[Parameters]:
@@ -98,6 +100,7 @@ def _discoveries(context: Context) -> Iterator[Parameters]:
 async def client_load(probe: Probe) -> None:
     """As many tools, as long a system prompt, as large a body as the client sends on a trivial prompt, after turns.
 
+    It goes to the address that the client builds; what is not taken there, to the versioned one as well.
     That a model reads so much is promised by no page: where it says that its context is too small, it blocks. Where it
     does not know what the prompt says at its ends, and does know it of a short one, the prompt may be cut: advised.
     """
@@ -113,7 +116,13 @@ async def client_load(probe: Probe) -> None:
     while (short := load["body_bytes"] - request.size) > 0:
         chars += short
         request = _request_of(probe, chars, body)
-    exchange = await ask_again(probe, request)
+    exchange = await ask_again(probe, at_path(probe, request, Route.CHAT, probe.parameters.base_path))
+    if exchange.request.url != request.url and not _is_taken(probe, exchange.response):
+        versioned = await ask_again(probe, request)
+        if _is_taken(probe, versioned.response):
+            await _fail_elsewhere(probe, exchange)
+            return
+        exchange = versioned
     if is_beyond_context(exchange.response):
         raise Blocked(*BEYOND_CONTEXT)
     sent = f"{request.size} bytes, {len(request.fields['messages'])} messages, {len(tools)} tools"
@@ -121,7 +130,28 @@ async def client_load(probe: Probe) -> None:
     response = whole_stream(probe, exchange, expected)
     expect_no_error(probe, exchange, expected)
     if await _is_answered(probe, exchange, response, expected):
-        await _advise_on_cut_prompts(probe, request, body)
+        await _advise_on_cut_prompts(probe, exchange.request, body)
+
+
+def _is_taken(probe: Probe, response: Response | None) -> bool:
+    """Whether it is an answer in which the model says something, streamed if that was asked for."""
+    is_stream = response is not None and response.media_type == _EVENTS
+    return is_answered(response) and is_stream == probe.parameters.stream
+
+
+async def _fail_elsewhere(probe: Probe, exchange: Exchange) -> None:
+    """Record a large request that the versioned address alone takes, where small ones are taken at both."""
+    joined = Parameters(route=Route.CHAT, base_path=probe.parameters.base_path)
+    await probe.require("base_url.joins", parameters=joined, conforming=True)
+    await probe.require_like("client.turn", conforming=True)
+    probe.fail(
+        f"{exchange.request.path} takes a request of this client's size, as the versioned address does",
+        describe(exchange.response) if exchange.response is not None else describe_failure(exchange),
+        exchange,
+        remedy="Have every proxy before the tenant set the limits on body size, length, number of messages and tools, "
+        "and what it does to streams, alike for both addresses.",
+        cause="base_url:large requests",
+    )
 
 
 async def _is_answered(probe: Probe, exchange: Exchange, response: Response, expected: str) -> bool:

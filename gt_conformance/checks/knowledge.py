@@ -9,6 +9,7 @@ from gt_conformance.checks import _requests as requests
 from gt_conformance.checks._capability import (
     TRIES,
     Ability,
+    ask_again,
     complete,
     is_answered,
     names_fact,
@@ -17,7 +18,7 @@ from gt_conformance.checks._capability import (
     said_in,
 )
 from gt_conformance.checks._check import Context, Parameters, check, gt_extension, narrowest_key
-from gt_conformance.checks._completion import has_output, plain_chat, text_in
+from gt_conformance.checks._completion import expect_unspoilt, has_output, plain_chat, text_in
 from gt_conformance.checks._polling import READY, poll, read_in
 from gt_conformance.checks._probe import Probe
 from gt_conformance.checks._resources import (
@@ -36,12 +37,13 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks._surfaces import WITHOUT_SCOPE, Address, Tried, at_address, expect_shut, hole, surface_of
 from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
+from gt_conformance.checks._words import spoilt_in
 from gt_conformance.checks.boundary import ENFORCE_SCOPES
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
 from gt_conformance.tenant import Credential, Tenant
 from gt_conformance.together import together
-from gt_conformance.vocabulary import Actor, Modality, Purpose, Route, Severity
+from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor, Modality, Purpose, Route, Severity
 
 READY_CHECKS = {Route.CONVERSATION_FILES: "upload.conversation_ready", Route.DATASET_FILES: "upload.dataset_ready"}
 """The checks of a text that is uploaded there."""
@@ -235,9 +237,12 @@ _IN_DATASET = "the documents of your dataset"
 async def _known_together(probe: Probe, facts: Sequence[Statement], where: str) -> list[Statement]:
     """Those of these facts that one answer names to all the questions: which of the others are known is asked apart."""
     await probe.require_route(Route.CHAT)
-    response = (await probe.send(question_of(probe, facts, where))).response
-    said = said_in(response) if response is not None and response.succeeded else ""
-    return [stated for stated in facts if names_fact(said, stated.name)]
+    exchange = await probe.send(question_of(probe, facts, where))
+    said = said_in(exchange.response) if exchange.response is not None and exchange.response.succeeded else ""
+    known = [stated for stated in facts if names_fact(said, stated.name)]
+    if known:
+        await _expect_letters_kept(probe, exchange, known[0])
+    return known
 
 
 def question_of(probe: Probe, facts: Sequence[Statement], where: str, conversation: str | None = None) -> Request:
@@ -248,6 +253,33 @@ def question_of(probe: Probe, facts: Sequence[Statement], where: str, conversati
     asked = " ".join(f"What is the {stated.subject} called?" for stated in others)
     question = f"Search {where}: what is the {first.subject} called? {asked} Reply with the names only."
     return plain_chat(probe, question, conversation=conversation)
+
+
+async def _expect_letters_kept(probe: Probe, exchange: Exchange, stated: Statement) -> None:
+    """Letters of a file come as they are in it, where they do so in a chat that is told them without a file.
+
+    A model may leave them out: only what is in their place shows that they are lost.
+    """
+    if not (found := spoilt_in(said_in(exchange.response))):
+        return
+    question = stated.question("what I tell you now")
+    alone = await ask_again(probe, plain_chat(probe, f"{stated.in_letters} {question}"))
+    if spoilt_in(said := said_in(alone.response)):
+        expect_unspoilt(probe, alone, said)
+    elif names_fact(said, stated.name):
+        if CONVERSATION_HEADER in dict(exchange.request.headers):  # what is lost of all that is said there is one thing
+            await probe.require_like("conversation.continuity", conforming=True)
+        probe.fail(
+            "letters beyond ASCII that a file has come as they are in it",
+            f"an accented word came as {found!r}, and as it was sent in a chat without a file",
+            exchange,
+            remedy=_READ_UTF_8,
+            cause=LETTERS_IN_FILES,
+        )
+
+
+LETTERS_IN_FILES = "files:letters"
+_READ_UTF_8 = "Have the tenant read the texts that are uploaded as UTF-8, and store and search them in UTF-8."
 
 
 async def _expect_refused_unknown(probe: Probe) -> None:
@@ -354,6 +386,7 @@ async def _expect_known(
                 return ""
         if names_fact(said, stated.name):
             remark_late(probe, "named what the file states", number, asked)
+            await _expect_letters_kept(probe, asked, stated)
             return told
     await require_ability(probe, Ability.RECALL)
     # A tenant may have the model itself search its datasets, by a tool that it must be able to call.

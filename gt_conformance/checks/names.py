@@ -167,10 +167,10 @@ async def not_allowlisted_refused(probe: Probe) -> None:
     opener = narrowest_key(probe.tenant, lambda key: key.holds_conversations and key.may(Route.CHAT) is not False)
     foreign = sorted(name for name in published if opener is not None and opener.may_use(name) is False)
     if not probe.parameters.keys and opener is not None and foreign:
-        # An alias and a raw model are resolved apart there too.
+        # An alias and a raw model are resolved apart there too, of which the second is tried in a stream elsewhere.
         raw = [name for name in foreign if name in probe.tenant.raw_models and name != foreign[0]]
-        for name in [foreign[0], *raw[:1]]:
-            await _refuse_in_conversation(probe, opener, name)
+        for name, address in zip([foreign[0], *raw[:1]], Address, strict=False):
+            await _refuse_in_conversation(probe, opener, name, address)
 
 
 def _expect_none_listed(probe: Probe, published: AbstractSet[str]) -> None:
@@ -202,8 +202,13 @@ _REFUSE_WITHOUT_A_LIST = (
 )
 
 
-async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -> None:
-    """A chat in a conversation takes no name that its key is not allowed, nor one that its key does not inherit."""
+async def _refuse_in_conversation(
+    probe: Probe, opener: Credential, name: str, address: Address = Address.VERSIONED
+) -> None:
+    """A chat in a conversation takes no name that its key is not allowed, nor one that its key does not inherit.
+
+    By the un-versioned address it is streamed.
+    """
     if probe.tenant.read_only:
         return
     try:
@@ -214,7 +219,7 @@ async def _refuse_in_conversation(probe: Probe, opener: Credential, name: str) -
     if opened.id is None:
         return  # that no conversation is opened is the finding of conversation.create
     chats = [surface for surface in SURFACES if surface.id == "conversation_chat"]
-    asked = [([(surface, Address.VERSIONED) for surface in chats], opener, name)]
+    asked = [([(surface, address) for surface in chats], opener, name)]
     await _refuse_names(probe, asked, Ids(conversation=opened.id))
 
 

@@ -218,6 +218,16 @@ FAULTS = (
         breaks=("R1",),
     ),
     fault(
+        "unversioned-large-bodies-refused",
+        "A proxy before the tenant refuses chats of more than 32 kB by the un-versioned path, which clients call.",
+        respond_with(
+            lambda request: CHAT(request) and "/v1/" not in request.path and len(request.body) > 32_000,
+            error_response(413, "Request entity too large."),
+        ),
+        caught_by="chat.client_load",
+        breaks=("R1",),
+    ),
+    fault(
         "large-streams-come-whole",
         "A gateway that inspects large bodies answers a chat of more than 8 kB that is to be streamed in one piece.",
         change_requests(

@@ -27,6 +27,7 @@ from gt_sandbox.middleware import (
     Secrets,
     change_responses,
     change_scopes,
+    has_file,
     is_any,
     is_dataset_upload,
     is_live,
@@ -52,6 +53,45 @@ def _cache(wanted: Predicate, key: Callable[[Request], Hashable]) -> MiddlewareF
             return kept.setdefault(key(request), response) if response.succeeded else response
 
         return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
+def _answer_one_late(wanted: Predicate) -> MiddlewareFactory:
+    """Each answer to a key is the one that its request before should have got."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        before: dict[str, Response] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            if not response.succeeded:
+                return response
+            answered, before[request.secret] = before.get(request.secret, response), response
+            return answered
+
+        return change_responses(wanted, change)
+
+    return with_secrets(make)
+
+
+def _has_pdf(request: Request) -> bool:
+    return has_file(".pdf")(request) and not has_file(".broken.pdf")(request)
+
+
+def _name_files_by_texts() -> MiddlewareFactory:
+    """A PDF is answered with the id of the text that its key uploaded last."""
+
+    def make(_: Secrets) -> MiddlewareFactory:
+        texts: dict[str, str] = {}
+
+        def change(request: Request, response: Response) -> Response:
+            if not response.succeeded:
+                return response
+            if has_file(".txt")(request):
+                texts[request.secret] = response.json["id"]
+            return response.with_json({**response.json, "id": texts.get(request.secret, response.json["id"])})
+
+        return change_responses(lambda request: has_file(".txt")(request) or _has_pdf(request), change)
 
     return with_secrets(make)
 
@@ -484,6 +524,20 @@ FAULTS = (
         _cache(is_dataset_upload, _path_of),
         caught_by="files.status",
         breaks=("F1", "F5"),
+    ),
+    fault(
+        "pdfs-given-ids-of-texts",
+        "An uploaded PDF is given the id of the text that its key uploaded before.",
+        _name_files_by_texts(),
+        caught_by="answers.own",
+        breaks=("F1",),
+    ),
+    fault(
+        "speech-one-request-late",
+        "Speech is the sound of the text that its key sent before.",
+        _answer_one_late(SPEECH),
+        caught_by="answers.own",
+        breaks=("S2",),
     ),
     fault(
         "one-instance-lists-to-anybody",

@@ -52,6 +52,10 @@ def _part_of_texts(kept: Callable[[bytes], bytes]) -> MiddlewareFactory:
     return change_requests(has_file(".txt"), change)
 
 
+def _as_latin_1(body: bytes) -> bytes:
+    return body.decode("latin-1").encode()
+
+
 _PASSAGE = 2_000
 
 
@@ -87,7 +91,7 @@ def _in_conversation(request: Request) -> bool:
     return bool(request.header(CONVERSATION_HEADER))
 
 
-_SENTENCE = re.compile(rb"The [^.\n]+ is called [a-z0-9-]+\.")
+_SENTENCE = re.compile(rb"The [^.\n]+ is called [^.\n]+\.")
 
 
 FAULTS = (
@@ -113,6 +117,23 @@ FAULTS = (
         "dataset-files-not-indexed",
         "What is uploaded into a dataset is stored, and is in no corpus.",
         hide_statements(is_dataset_upload),
+        caught_by="upload.dataset_known",
+        breaks=("U7",),
+    ),
+    fault(
+        "conversation-files-read-as-latin-1",
+        "The UTF-8 of a text that is uploaded into a conversation is taken for Latin-1.",
+        change_requests(lambda request: CONVERSATION_FILES(request) and has_file(".txt")(request), _as_latin_1),
+        caught_by="upload.conversation_known",
+        breaks=("U4",),
+    ),
+    fault(
+        "dataset-files-in-ascii",
+        "Of a text that is uploaded into a dataset each letter beyond ASCII becomes question marks.",
+        change_requests(
+            lambda request: is_dataset_upload(request) and has_file(".txt")(request),
+            lambda body: bytes(one if one < 128 else ord("?") for one in body),
+        ),
         caught_by="upload.dataset_known",
         breaks=("U7",),
     ),

@@ -197,25 +197,26 @@ def _is_conversing(request: Request) -> bool:
     return CHAT(request) and bool(request.header(CONVERSATION_HEADER))
 
 
-def _accept_in_conversations(secrets: Secrets) -> MiddlewareFactory:
-    """A chat in a conversation takes any published name."""
+def _accept_in_conversations(wanted: Predicate) -> MiddlewareFactory:
+    """Some chats in a conversation take any published name."""
 
-    def own(key: str, alias: str, *others: str) -> MiddlewareFactory:
-        def change(body: bytes) -> bytes:
-            for name in others:
-                body = body.replace(f'"{name}"'.encode(), f'"{alias}"'.encode())
-            return body
+    def make(secrets: Secrets) -> MiddlewareFactory:
+        def own(key: str, alias: str, *others: str) -> MiddlewareFactory:
+            def change(body: bytes) -> bytes:
+                for name in others:
+                    body = body.replace(f'"{name}"'.encode(), f'"{alias}"'.encode())
+                return body
 
-        return change_requests(
-            lambda request: (
-                CHAT(request) and bool(request.header(CONVERSATION_HEADER)) and is_live(request, secrets, key)
-            ),
-            change,
+            return change_requests(
+                lambda request: _is_conversing(request) and wanted(request) and is_live(request, secrets, key), change
+            )
+
+        return combine(
+            own("APP", ALIAS, "desk-assistant", "gt-large-raw"),
+            own("PARTNER", "desk-assistant", ALIAS, "gt-large-raw"),
         )
 
-    return combine(
-        own("APP", ALIAS, "desk-assistant", "gt-large-raw"), own("PARTNER", "desk-assistant", ALIAS, "gt-large-raw")
-    )
+    return with_secrets(make)
 
 
 FAULTS = (
@@ -274,7 +275,14 @@ FAULTS = (
     fault(
         "allowlist-left-out-in-conversations",
         "A chat in a conversation takes names that its key is not allowed.",
-        with_secrets(_accept_in_conversations),
+        _accept_in_conversations(CHAT),
+        caught_by="names.not_allowlisted_refused",
+        breaks=("A6",),
+    ),
+    fault(
+        "allowlist-left-out-in-streams-of-conversations",
+        "A streamed chat in a conversation takes names that its key is not allowed.",
+        _accept_in_conversations(is_stream),
         caught_by="names.not_allowlisted_refused",
         breaks=("A6",),
     ),
