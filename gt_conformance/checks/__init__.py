@@ -122,9 +122,9 @@ from gt_conformance.checks._wording import (
     versioned,
     without_ids,
 )
+from gt_conformance.checks.addressing import UNROUTED
 from gt_conformance.checks.answers import ANSWER_EACH, OWN, is_mixed
 from gt_conformance.checks.boundary import CACHE_BY_KEY, CACHED
-from gt_conformance.checks.client import UNROUTED
 from gt_conformance.checks.conversations import READ_EVERYWHERE
 from gt_conformance.checks.embeddings import BASE64_IGNORED
 from gt_conformance.checks.media import is_audio_type, is_whole_sound

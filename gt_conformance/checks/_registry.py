@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import assert_never
 
 from gt_conformance.checks import (
+    addressing,
     answers,
     boundary,
     chat,
@@ -181,6 +182,7 @@ BUILT_IN = Registry(
             embeddings_many,
             media,
             client,
+            addressing,
             turn,
             meters,
             prompts,
@@ -225,7 +227,7 @@ def boundary_of(tenant: Tenant, books: Mapping[str, tuple[Runbook, Choice]], *, 
         usable = [key for key in tenant.live_credentials if key.name in keys and key.secret is not None]
         return Boundary(sharing=tuple(key.name for key in sorted(usable, key=lambda key: key.breadth)))
     used = {row.route for book, _ in books.values() for row in book.rows if row.verdict is not Verdict.NOT_SUPPORTED}
-    addresses = {address for book, _ in books.values() for address in client.addresses_of(tenant, book)}
+    addresses = {address for book, _ in books.values() for address in addressing.addresses_of(tenant, book)}
     return Boundary(
         keys=tuple(key.name for key in tenant.live_credentials if key.name in keys),
         routes=tuple(route for route in Route if route in used),

@@ -38,7 +38,7 @@ from gt_conformance.checks._tool_turns import join_turn
 from gt_conformance.checks._tools import EARLIER_CALLS, QUESTION, TOOL
 from gt_conformance.checks._wording import cause_of_answer, describe, describe_error
 from gt_conformance.checks._words import LETTERS, word_of
-from gt_conformance.checks.client import UNROUTED
+from gt_conformance.checks.addressing import UNROUTED
 from gt_conformance.exchange import Exchange, Request, Response, shortened
 from gt_conformance.vocabulary import Actor, Route, Severity
 
