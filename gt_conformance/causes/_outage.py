@@ -18,6 +18,7 @@ from gt_conformance.causes._failing import (
     CUT,
     ERROR_INSIDE,
     OBJECTIONS,
+    OF_BODIES,
     PAGE,
     UNREADABLE,
     UNROUTED_AT,
@@ -78,10 +79,6 @@ _GENERIC = frozenset(
     }
 )
 UNSTEADY = finding_of("", NOW_AND_THEN, shared=True)
-_OF_BODIES = frozenset(
-    finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
-)
-"""What a firewall may do that lets bodies through by what they hold."""
 _ASKED_AGAIN, _OFTEN_ASKED = 3, 8
 _MOST_WORDS = 5
 _QUICK_MS = 2_000
@@ -176,7 +173,7 @@ class Outage:
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
-            of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
+            of_bodies = (one for (same, _), one in self.due.items() if same == words and one in OF_BODIES)
             found = next(of_bodies, found)
         is_closed = self.is_gt_closed and found == blocker.finding
         if (not found or is_closed) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
@@ -380,7 +377,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         (item.exchange or "", item.finding)
         for result in held
         for item in result.violations
-        if item.finding.startswith(ANSWER) or item.finding in _OF_BODIES
+        if item.finding.startswith(ANSWER) or item.finding in OF_BODIES
     ]
     said += [(item.exchange, item.finding) for result in held for item in result.blockers if not item.because]
     found: dict[tuple[str, str], str] = {}
@@ -557,7 +554,8 @@ def _causes_of_refusals(
 ) -> dict[tuple[str, str], Cause]:
     """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
     status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
-    objects = status in OBJECTIONS and reason not in _GENERIC
+    is_of_bodies = any(one.violation.finding in OF_BODIES for one in failures)
+    objects = (status in OBJECTIONS or is_of_bodies) and reason not in _GENERIC
     answers = {one.place: one for one in failures} if objects else answers
     keys = {one.exchange.request.key for one in answers.values()}
     is_right = status in KEY_REFUSED and (is_of_keys or (len(keys) == 1 and reason not in _GENERIC))
@@ -565,7 +563,7 @@ def _causes_of_refusals(
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
     first = next(iter(failures)).exchange.response
     is_off = first is not None and says_off(first)
-    is_foreign = first is not None and status in {*KEY_REFUSED, *_NOT_SERVED} and says_foreign(first)
+    is_foreign = _is_foreign(failures, answers)
     is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
     is_of_conversations = _is_of_conversations(status, reason, answers.values())
     is_of_key = status == HTTPStatus.UNAUTHORIZED and reason not in _GENERIC
@@ -576,7 +574,10 @@ def _causes_of_refusals(
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     remedy = (
-        "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
+        "Have the tenant, and every firewall before it, take these whatever their bodies hold (letters beyond ASCII, "
+        f"code): some are refused with the same message, and others answered: {places}."
+        if is_of_bodies
+        else "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
         f"provider behind the tenant): {places}."
     )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
@@ -616,6 +617,15 @@ def _causes_of_refusals(
 def _named_keys(failures: Iterable[_Failure]) -> str:
     keys = sorted({str(one.exchange.request.key) for one in failures})
     return f"the key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
+
+
+def _is_foreign(failures: Sequence[_Failure], places: Collection[str]) -> bool:
+    """Whether what is behind the tenant refuses a key at each of these places; each of several may lack a right."""
+    response = failures[0].exchange.response
+    if response is None or response.status not in {*KEY_REFUSED, *_NOT_SERVED} or not says_foreign(response):
+        return False
+    at_each = [{one.exchange.request.key for one in failures if one.place == place} for place in places]
+    return bool(at_each) and bool(set.intersection(*at_each))
 
 
 def _are_of_one_part(places: Collection[str]) -> bool:
