@@ -58,7 +58,7 @@ def find_keys(
         if not all(map(_says_wrong_key, found.values())):
             because = elsewhere.get(words, "")
             because = because if outage is None else outage.failing.get(words, because)
-        if len(found) > 1 or because:
+        if len({one.request.key for one in found.values()}) > 1 or because:
             blocker = _blocker_of(words, found, is_unknown=words in unknown)
             causes |= dict.fromkeys(found, replace(blocker, because=because))
     failing = {words: causes[one].finding for words, found in by_words.items() for one in found if one in causes}
