@@ -358,7 +358,7 @@ NOT_THERE: dict[str, tuple[str, str]] = {
     "other suffix": ("dify.yml", "dify.yml: there is no such file. Did you mean dify.yaml?"),
     "misspelled": ("dfiy.yaml", "dfiy.yaml: there is no such file. Did you mean dify.yaml?"),
     "missing folder": ("n/dify.yaml", "n/dify.yaml: there is no such file. There is no folder n either."),
-    "folder": (".", ".: this is a folder, not a file."),
+    "folder": (".", ".: this is a folder, not a file. Name a file in it. A variable of the command line may be empty."),
     "below a file": ("dify.yaml/x", "dify.yaml/x: the file cannot be read: Not a directory."),
     "long name": ("x" * 300, "x" * 300 + ": the file cannot be read: File name too long."),
     "impossible name": ("a\0", "a\0: the file cannot be read: its name holds a null character."),

@@ -193,6 +193,11 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
         7,
         ("the dataset briefs-of-2019 takes no upload", "Correct dataset in the tenant file"),
     ),
+    "a dataset by its path": (
+        both(change("dataset", to="./scratch-briefs"), change("keys", "upload", "datasets", to=["./scratch-briefs"])),
+        7,
+        ("the dataset ./scratch-briefs takes no upload, as a path that leads nowhere", "Correct dataset"),
+    ),
     "a retired secret in the place of the live one": (
         exchanged(RAG, f"{RAG}_OLD"),
         7,

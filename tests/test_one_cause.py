@@ -33,15 +33,18 @@ from gt_sandbox.middleware import (
     change_events,
     change_headers,
     change_json,
+    change_refusals,
     change_requests,
     change_responses,
     change_scopes,
     change_successes,
     combine,
     error_response,
+    has_field,
     is_any,
     is_file_state,
     is_live,
+    is_route,
     is_stream,
     is_upload,
     is_whole_chat,
@@ -387,17 +390,23 @@ def test_keys_that_fail_in_the_same_words_are_one_finding(refusal: Response, wor
     assert words in line
 
 
-def test_keys_that_are_not_known_are_a_finding_each() -> None:
-    """Each secret is to be looked at."""
+UNKNOWN = ("Invalid API key", "Unauthorized", "A valid API key is required.", "An API key is required.")
+
+
+@pytest.mark.parametrize("words", UNKNOWN)
+def test_keys_that_are_not_known_are_one_finding(words: str) -> None:
+    """Several that are dead at once have one cause; where any dead key is refused so, nobody reads that none came."""
+    refusal = error_response(401, words)
 
     def refuse_some(secrets: Secrets) -> MiddlewareFactory:
-        return refuse(
-            lambda request: is_live(request, secrets, "APP", "PARTNER"), error_response(401, "Invalid API key")
+        return combine(
+            change_refusals(lambda _, one: refusal if one.status == 401 else one),
+            refuse(lambda request: is_live(request, secrets, "APP", "PARTNER"), refusal),
         )
 
-    lines = found(judged(with_secrets(refuse_some), every=True))
-    assert [line.partition(":")[0] for line in lines] == ["blocked", "blocked"]
-    assert all("Check the secret of the key" in line for line in lines)
+    [line] = found(judged(with_secrets(refuse_some), every=True))
+    assert line.startswith("blocked")
+    assert "Check the secrets of the keys app, partner" in line
 
 
 SAID = {
@@ -794,6 +803,58 @@ def by_first_text(_: Secrets) -> MiddlewareFactory:
     return per_call(give_again)
 
 
+def answer_nothing(wanted: Predicate, body: bytes = b"", content_type: str = "application/json") -> MiddlewareFactory:
+    """All keys that live get the same success there, whether what they ask is due or not."""
+    nothing = Response(200, (("content-type", content_type),), body)
+    return with_secrets(lambda secrets: refuse(lambda request: is_live(request, secrets) and wanted(request), nothing))
+
+
+NOTHING = {
+    "a web page for chats and embeddings": (
+        answer_nothing(lambda one: CHAT(one) or EMBEDDINGS(one), b"<html>Busy 4711</html>", "text/html"),
+        "a web page is there in its place",
+    ),
+    "the same for large bodies": (
+        answer_nothing(lambda one: len(one.body) > 2_000, b'{"status": "ok"}'),
+        "the same is there in its place, whatever is asked for",
+    ),
+    "an empty body by the un-versioned address": (
+        answer_nothing(lambda one: "/v1/" not in one.path),
+        "Set this client's base URL",
+    ),
+    "a web page for chats with tools": (
+        answer_nothing(has_field("tools", "response_format"), b"<html>Busy</html>", "text/html"),
+        "a web page is there in its place",
+    ),
+}
+
+
+@pytest.mark.parametrize(("middleware", "words"), NOTHING.values(), ids=NOTHING)
+def test_a_success_that_is_the_same_whatever_is_asked_is_one_finding(middleware: MiddlewareFactory, words: str) -> None:
+    """No scope, allowlist or name is said to be open, nor a weak model blamed."""
+    [line] = found(judged(middleware, every=True))
+    assert words in line
+
+
+OF_KEYS = {
+    "refused": error_response(401, "Unauthorized"),
+    "fails": error_response(500, "Internal server error"),
+}
+
+
+@pytest.mark.parametrize("answer", OF_KEYS.values(), ids=OF_KEYS)
+def test_what_is_closed_to_some_keys_alone_is_one_finding(answer: Response) -> None:
+    """Two routes are enough where these answer other keys: what differs is the key."""
+    infers = is_route("/chat/completions", "/embeddings")
+    middleware = with_secrets(
+        lambda secrets: refuse(lambda request: infers(request) and is_live(request, secrets, "APP", "PARTNER"), answer)
+    )
+    [line] = found(judged(middleware, every=True))
+    assert "the key app" in line
+    assert "/chat/completions" in line
+    assert "/embeddings" in line
+
+
 MAPPED = {
     "vectors by their first text": (with_secrets(by_first_text), "compare the whole request before"),
     "fields of chats": (
@@ -807,7 +868,7 @@ MAPPED = {
     ),
     "a page on two routes": (
         change_successes(lambda one: one.path.endswith(("/speech", "/transcriptions")), lambda _: web_page()),
-        "Have these routes lead to the API",
+        "Have these lead to the API",
     ),
 }
 

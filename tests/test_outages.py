@@ -429,17 +429,24 @@ def has_letters(request: Request) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("wanted", "refusal", "words"),
     [
-        (lambda request: bool(request.header(CONVERSATION_HEADER)), "Unknown header"),
-        (has_letters, "Malformed JSON"),
+        (
+            lambda request: bool(request.header(CONVERSATION_HEADER)),
+            error_response(400, "Unknown header"),
+            "Find what refuses these with the same message",
+        ),
+        (has_letters, error_response(400, "Malformed JSON"), "whatever their bodies hold"),
+        (has_letters, error_response(403, "Blocked by rule 77"), "whatever their bodies hold"),
     ],
-    ids=["a header", "letters beyond ASCII"],
+    ids=["a header", "letters beyond ASCII", "a firewall"],
 )
-def test_what_objects_to_requests_in_the_same_words_is_one_finding(wanted: Predicate, words: str) -> None:
+def test_what_objects_to_requests_in_the_same_words_is_one_finding(
+    wanted: Predicate, refusal: Response, words: str
+) -> None:
     """Two routes are enough, where a gateway objects to how the request is made, in words of its own."""
-    [line] = found(judged(refuse(wanted, error_response(400, words))))
-    assert "Find what refuses these with the same message" in line
+    [line] = found(judged(refuse(wanted, refusal)))
+    assert words in line
 
 
 def of_key(name: str, response: Response) -> MiddlewareFactory:

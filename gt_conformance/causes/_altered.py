@@ -82,7 +82,7 @@ def find_altered(results: Iterable[CheckResult], exchanges: Mapping[str, Exchang
     if not causes:
         if (of_names := _of_names(found, exchanges)) is not None:
             return of_names
-        causes = _cut_short(found) or _marked(found) or _pages(found) or _written_otherwise(found)
+        causes = _cut_short(found) or _marked(found) or _written_otherwise(found)
         causes = causes or _of_one_type(found)
         return Altered(causes, {}) if causes else None
     routes = {route_of(one): causes[item.finding].finding for item, one in found if item.finding in causes}
@@ -234,26 +234,6 @@ def _lists(exchange: Exchange, name: str) -> bool:
     with suppress(NotJson, LookupError, TypeError):
         return any(one["id"] == name for one in response.json()["data"])
     return False
-
-
-def _pages(found: _Found) -> dict[str, Cause]:
-    """What is the same web page on two routes, JSON being due on one of them, and a sound or a stream on the other."""
-    by_body: dict[bytes, list[tuple[Violation, Exchange]]] = defaultdict(list)
-    for item, one in found:
-        if one.response is not None and one.response.succeeded and one.response.looks_like_html:
-            by_body[one.response.body].append((item, one))
-    causes: dict[str, Cause] = {}
-    for several in by_body.values():
-        routes = _routes(several)
-        if len(routes) > 1 and all(item.finding != UNSTEADY for item, _ in several):
-            remedy = (
-                "Have these routes lead to the API: a web page is there in its place, of a proxy, or of a component "
-                f"that is down, while other routes answer: {', '.join(routes)}."
-            )
-            causes |= {
-                item.finding: Cause(finding_of("", "answers:web page", shared=True), remedy) for item, _ in several
-            }
-    return causes
 
 
 def _written_otherwise(found: _Found) -> dict[str, Cause]:

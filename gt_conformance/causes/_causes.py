@@ -9,6 +9,7 @@ from gt_conformance.causes._alike import Alike, find_alike
 from gt_conformance.causes._altered import Altered, find_altered
 from gt_conformance.causes._by_path import ByPath, find_by_path
 from gt_conformance.causes._changed import Changed, find_changed
+from gt_conformance.causes._empty import Empty, find_empty
 from gt_conformance.causes._fields import Fields, find_fields
 from gt_conformance.causes._joining import Joining, find_joining
 from gt_conformance.causes._kept import Kept
@@ -36,6 +37,7 @@ _Cause = (
     | Repeats
     | Unsteady
     | Changed
+    | Empty
     | Altered
     | Joining
     | Keys
@@ -132,7 +134,7 @@ async def _find_others(
             addresses = await find_addresses(map(found.amend, results), seen.exchanges, seen.send_again)
             found = found if addresses is None else Causes((*found.found, addresses))
     finders: Sequence[Callable[[Iterable[CheckResult], Mapping[str, Exchange]], _Cause | None]]
-    finders = (find_altered, find_joining, find_fields)
+    finders = (find_empty, find_altered, find_joining, find_fields)
     for find in finders:  # each in what is left of them
         cause = find(map(found.amend, results), seen.exchanges)
         found = found if cause is None else Causes((*found.found, cause))

@@ -40,6 +40,11 @@ UNROUTED_AT = finding_of("", UNROUTED, shared=True)
 OBJECTIONS = frozenset({400, 406, 409, 411, 415, 417, 422, 423, 431, 451})
 """With what a server objects to a request, whoever asks."""
 
+OF_BODIES = frozenset(
+    finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
+)
+"""What a firewall may do that lets bodies through by what they hold."""
+
 
 def is_failure(exchange: Exchange) -> bool:
     """Whether it was answered with a 5xx, not at all, or as unchanged, which nothing asks for that names no version."""
@@ -144,7 +149,12 @@ def _is_undue(violation: Violation, exchange: Exchange) -> bool:
     if response is None or not response.refused:
         return False
     objects = response.status in OBJECTIONS and not exchange.request.refused
-    return objects or violation.finding.startswith(ANSWER) or violation.finding == UNROUTED_AT
+    return (
+        objects
+        or violation.finding in OF_BODIES
+        or violation.finding.startswith(ANSWER)
+        or violation.finding == UNROUTED_AT
+    )
 
 
 def words_of(exchange: Exchange) -> str:

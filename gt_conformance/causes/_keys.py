@@ -1,6 +1,7 @@
 """Several keys that fail in the same words are one finding: a part of the tenant that some keys need, and no key.
 
 A shard of records that is down, claims that are not found, a clock that is behind: what is wrong is not any secret.
+Keys that are unknown together have one cause as well: secrets of another tenant, or records that a backup lacks.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from gt_conformance.causes._failing import is_failure, words_of
 from gt_conformance.causes._outage import Outage
 from gt_conformance.checks import PASS_ON_KEY, CheckResult, normalized_reason, says_no_key, says_wrong_key
 from gt_conformance.errors import Blocker
-from gt_conformance.exchange import Exchange
+from gt_conformance.exchange import Exchange, Presentation
 from gt_conformance.vocabulary import Actor
 
 
@@ -48,31 +49,55 @@ def find_keys(
     elsewhere = {} if outage is None else {words: cause.finding for (words, _), cause in outage.causes.items()}
     by_words: dict[str, dict[str, Exchange]] = defaultdict(dict)
     for finding, exchange in not_taken.items():
-        if renamed.get(finding, finding) == finding and exchange.response is not None and _is_of_no_key(exchange):
+        if renamed.get(finding, finding) == finding and exchange.response is not None and _is_of_a_key(exchange):
             by_words[words_of(exchange)][finding] = exchange
+    unknown = {words_of(one) for one in exchanges.values() if _is_unknown(one)}
     causes: dict[str, Blocker] = {}
     for words, found in by_words.items():
-        because = elsewhere.get(words, "") if outage is None else outage.failing.get(words, elsewhere.get(words, ""))
-        if len(found) > 1 or because:
-            causes |= dict.fromkeys(found, replace(_blocker_of(words, found), because=because))
+        because = ""
+        if not all(map(_says_wrong_key, found.values())):
+            because = elsewhere.get(words, "")
+            because = because if outage is None else outage.failing.get(words, because)
+        if len({one.request.key for one in found.values()}) > 1 or because:
+            blocker = _blocker_of(words, found, is_unknown=words in unknown)
+            causes |= dict.fromkeys(found, replace(blocker, because=because))
     failing = {words: causes[one].finding for words, found in by_words.items() for one in found if one in causes}
     return Keys(causes, exchanges, failing) if causes else None
 
 
-def _is_of_no_key(exchange: Exchange) -> bool:
-    """Whether it fails, or is refused in words that say something else than that the key is not the right one."""
+def _is_of_a_key(exchange: Exchange) -> bool:
+    """Whether it fails, or is refused."""
+    return is_failure(exchange) or (exchange.response is not None and exchange.response.refused)
+
+
+def _is_unknown(exchange: Exchange) -> bool:
+    """Whether a key that nobody has is refused: what is said to it says nothing of whether a key arrives."""
+    made_up = exchange.request.presentation is Presentation.MADE_UP
+    return made_up and exchange.response is not None and exchange.response.refused
+
+
+def _says_wrong_key(exchange: Exchange) -> bool:
+    """Whether it is refused as one that is not the right one, or without a reason."""
     response = exchange.response
-    if is_failure(exchange) or response is None:
-        return is_failure(exchange)
-    reason = normalized_reason(response)
-    return response.refused and " " in reason and (says_no_key(response) or not says_wrong_key(response))
+    if response is None or not response.refused or says_no_key(response):
+        return False
+    return says_wrong_key(response) or " " not in normalized_reason(response)
 
 
-def _blocker_of(words: str, found: Mapping[str, Exchange]) -> Blocker:
-    keys = ", ".join(sorted(str(one.request.key) for one in found.values()))
+def _blocker_of(words: str, found: Mapping[str, Exchange], *, is_unknown: bool) -> Blocker:
+    keys = ", ".join(sorted({str(one.request.key) for one in found.values()}))
+    cause = f"keys alike {words}"
     fails = any(map(is_failure, found.values()))
-    if all(one.response is not None and says_no_key(one.response) for one in found.values()):
-        return Blocker(f"the keys {keys} do not arrive: HTTP {words}", PASS_ON_KEY, cause=f"keys alike {words}")
+    none_came = all(one.response is not None and says_no_key(one.response) for one in found.values())
+    if none_came and not is_unknown:
+        return Blocker(f"the keys {keys} do not arrive: HTTP {words}", PASS_ON_KEY, cause=cause)
+    if none_came or all(map(_says_wrong_key, found.values())):
+        remedy = (
+            f"Check the secrets of the keys {keys}: the tenant does not take them, and takes others. They may be "
+            "mistyped, revoked, of another tenant or swapped with retired ones. If each is right, the tenant has lost "
+            "these keys, as after a restore from a backup."
+        )
+        return Blocker(f"the keys {keys} are not taken: HTTP {words}", remedy, cause=cause)
     remedy = (
         f"Find in the tenant's log what the keys {keys} have in common, since others work: it fails at whatever these "
         f"ask, with HTTP {words}."
@@ -81,4 +106,4 @@ def _blocker_of(words: str, found: Mapping[str, Exchange]) -> Blocker:
         "record, a right or a clock may be wrong, and each secret right."
     )
     acts = Actor.TENANT if fails else Actor.SETUP
-    return Blocker(f"the keys {keys} fail alike: HTTP {words}", remedy, acts, cause=f"keys alike {words}")
+    return Blocker(f"the keys {keys} fail alike: HTTP {words}", remedy, acts, cause=cause)

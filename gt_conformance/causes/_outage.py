@@ -18,6 +18,7 @@ from gt_conformance.causes._failing import (
     CUT,
     ERROR_INSIDE,
     OBJECTIONS,
+    OF_BODIES,
     PAGE,
     UNREADABLE,
     UNROUTED_AT,
@@ -78,10 +79,6 @@ _GENERIC = frozenset(
     }
 )
 UNSTEADY = finding_of("", NOW_AND_THEN, shared=True)
-_OF_BODIES = frozenset(
-    finding_of("", cause, shared=True) for cause in ("chat:code", "embeddings:letters", "media:letters")
-)
-"""What a firewall may do that lets bodies through by what they hold."""
 _ASKED_AGAIN, _OFTEN_ASKED = 3, 8
 _MOST_WORDS = 5
 _QUICK_MS = 2_000
@@ -176,7 +173,7 @@ class Outage:
         if is_failure(exchange):  # what fails in the same words elsewhere, fails here as well
             found = self.failing.get(words, "")
         if exchange.response is not None and exchange.response.looks_like_html:  # a firewall that reads what is sent
-            of_bodies = (one for (same, _), one in self.due.items() if same == words and one in _OF_BODIES)
+            of_bodies = (one for (same, _), one in self.due.items() if same == words and one in OF_BODIES)
             found = next(of_bodies, found)
         is_closed = self.is_gt_closed and found == blocker.finding
         if (not found or is_closed) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
@@ -245,7 +242,10 @@ async def find_outage(
         elif words == PAGE or words.startswith(ERROR_INSIDE):
             continue  # at all times: what such answers are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or is_refused(failures[0].exchange):
-            causes |= _causes_at_address(words, failures) or _causes_of(words, failures, is_gt_closed=is_gt_closed)
+            is_of_keys = _is_of_keys(failures, exchanges)
+            causes |= _causes_at_address(words, failures) or _causes_of(
+                words, failures, is_gt_closed=is_gt_closed, is_of_keys=is_of_keys
+            )
     if gone is None:
         by_turns: Mapping[str, Sequence[_Failure]] = {}
         with suppress(Blocked):  # by a limit of the run: what was found until then holds
@@ -377,7 +377,7 @@ def _refused_where_due(results: Iterable[CheckResult], exchanges: Exchanges) -> 
         (item.exchange or "", item.finding)
         for result in held
         for item in result.violations
-        if item.finding.startswith(ANSWER) or item.finding in _OF_BODIES
+        if item.finding.startswith(ANSWER) or item.finding in OF_BODIES
     ]
     said += [(item.exchange, item.finding) for result in held for item in result.blockers if not item.because]
     found: dict[tuple[str, str], str] = {}
@@ -491,10 +491,26 @@ def _of_whole_routes(
     return causes
 
 
-def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) -> dict[tuple[str, str], Cause]:
+def _is_of_keys(failures: Sequence[_Failure], exchanges: Exchanges) -> bool:
+    """Whether all that these keys ask at these places fails, and another key is answered at each of them."""
+    due = [one for one in failures if one.exchange.request.is_due and one.violation.finding.startswith(ANSWER)]
+    keys = {one.exchange.request.key for one in due}
+    places = {one.place for one in due}
+    answered = [one for one in exchanges.values() if one.request.is_due and has_succeeded(one)]
+    served = {(place_of(one), one.request.key) for one in answered}
+    return bool(places) and all(
+        any(at == place and key not in keys for at, key in served) and not any((place, key) in served for key in keys)
+        for place in places
+    )
+
+
+def _causes_of(
+    words: str, failures: Sequence[_Failure], *, is_gt_closed: bool, is_of_keys: bool
+) -> dict[tuple[str, str], Cause]:
     """By place: the failure of a route that should have answered explains all others there, and those in same words.
 
     Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
+    What fails at whatever some keys ask, and is answered to others, is one as well.
     """
     response = failures[0].exchange.response
     if words in _OF_BODY:
@@ -504,16 +520,21 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
     finding = finding_of("", f"outage:{words}", shared=True)
     places, reason = ", ".join(answers), words.partition(" ")[2]
     if response is not None and response.refused:
-        return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed)
+        return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed, is_of_keys=is_of_keys)
     is_specific = response is not None and (reason not in _GENERIC or _are_of_one_part(answers))
     if is_specific and reason in _GENERIC:  # as many say: elsewhere it is another's
         failures = [one for one in failures if one.place in answers]
     elif is_specific and answers and len({one.violation.finding for one in failures}) > 1:
         answers = {one.place: one for one in failures}
         places = ", ".join(answers)
-    if len(answers) > (1 if is_specific else 2):
+    if len(answers) > (1 if is_specific or is_of_keys else 2):
         # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
         remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
+        if is_of_keys:
+            remedy = (
+                f"Look in the tenant's log for what fails for {_named_keys(answers.values())}, and for no other key: "
+                f"{places}."
+            )
         if is_redirected(failures[0].exchange):
             remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
         return {(words, one.place): Cause(finding, remedy) for one in failures}
@@ -524,20 +545,25 @@ def _causes_of(words: str, failures: Sequence[_Failure], *, is_gt_closed: bool) 
 
 
 def _causes_of_refusals(
-    words: str, failures: Sequence[_Failure], answers: Mapping[str, _Failure], *, is_gt_closed: bool
+    words: str,
+    failures: Sequence[_Failure],
+    answers: Mapping[str, _Failure],
+    *,
+    is_gt_closed: bool,
+    is_of_keys: bool,
 ) -> dict[tuple[str, str], Cause]:
     """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
     status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
-    objects = status in OBJECTIONS and reason not in _GENERIC
+    is_of_bodies = any(one.violation.finding in OF_BODIES for one in failures)
+    objects = (status in OBJECTIONS or is_of_bodies) and reason not in _GENERIC
     answers = {one.place: one for one in failures} if objects else answers
     keys = {one.exchange.request.key for one in answers.values()}
-    refused = sorted({str(one.exchange.request.key) for one in failures if one.place in answers})
-    is_right = status in KEY_REFUSED and len(keys) == 1 and reason not in _GENERIC
+    is_right = status in KEY_REFUSED and (is_of_keys or (len(keys) == 1 and reason not in _GENERIC))
     is_unserved = status in _NOT_SERVED and _are_of_one_part(answers)
     is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
     first = next(iter(failures)).exchange.response
     is_off = first is not None and says_off(first)
-    is_foreign = first is not None and status in {*KEY_REFUSED, *_NOT_SERVED} and says_foreign(first)
+    is_foreign = _is_foreign(failures, answers)
     is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
     is_of_conversations = _is_of_conversations(status, reason, answers.values())
     is_of_key = status == HTTPStatus.UNAUTHORIZED and reason not in _GENERIC
@@ -548,7 +574,10 @@ def _causes_of_refusals(
     finding = finding_of("", f"outage:{words}", shared=True)
     places = ", ".join(answers)
     remedy = (
-        "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
+        "Have the tenant, and every firewall before it, take these whatever their bodies hold (letters beyond ASCII, "
+        f"code): some are refused with the same message, and others answered: {places}."
+        if is_of_bodies
+        else "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
         f"provider behind the tenant): {places}."
     )
     if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
@@ -579,13 +608,24 @@ def _causes_of_refusals(
             f"all of them. Everything that is asked of them is refused: {places}."
         )
     elif is_right and not is_foreign:
-        whose = (
-            f"key {refused[0]} use these, or correct its"
-            if len(refused) == 1
-            else (f"keys {', '.join(refused)} use these, or correct their")
-        )
-        remedy = f"Have the tenant let the {whose} rights: {places}."
+        refused = [one for one in failures if one.place in answers]
+        rights = "its rights" if len({one.exchange.request.key for one in refused}) == 1 else "their rights"
+        remedy = f"Have the tenant let {_named_keys(refused)} use these, or correct {rights}: {places}."
     return {(words, place): Cause(finding, remedy) for place in answers}
+
+
+def _named_keys(failures: Iterable[_Failure]) -> str:
+    keys = sorted({str(one.exchange.request.key) for one in failures})
+    return f"the key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
+
+
+def _is_foreign(failures: Sequence[_Failure], places: Collection[str]) -> bool:
+    """Whether what is behind the tenant refuses a key at each of these places; each of several may lack a right."""
+    response = failures[0].exchange.response
+    if response is None or response.status not in {*KEY_REFUSED, *_NOT_SERVED} or not says_foreign(response):
+        return False
+    at_each = [{one.exchange.request.key for one in failures if one.place == place} for place in places]
+    return bool(at_each) and bool(set.intersection(*at_each))
 
 
 def _are_of_one_part(places: Collection[str]) -> bool:

@@ -220,17 +220,23 @@ async def _other_uploader(probe: Probe, key: Credential) -> Credential | None:
 
 
 async def _require_dataset(probe: Probe, exchange: Exchange) -> None:
-    """End the check, blocked, where the dataset is refused as one that nobody has, and the route is there."""
+    """End the check, blocked, where the dataset is refused as one that nobody has, and the route is there.
+
+    One with a slash in its name may not reach the route: it is refused as a path is that nothing serves.
+    """
     response, key, dataset = exchange.response, probe.credential, probe.tenant.dataset
     if response is None or dataset is None or not _speaks_of_datasets(response):
         return
     made_up = requests.upload(probe.tenant, requests.dataset_path(requests.MADE_UP_ID), key.name, probe.run_id)
     unknown, absent = await probe.send_all([made_up, requests.get(probe.tenant, NO_SUCH_ROUTE, key.name)])
     words = _words(response).replace(dataset.lower(), "")
-    if words == _words(unknown.response).replace(requests.MADE_UP_ID, "") and words != _words(absent.response):
+    is_unknown = words == _words(unknown.response).replace(requests.MADE_UP_ID, "")
+    is_unrouted = words == _words(absent.response)
+    if is_unknown is not is_unrouted and (is_unknown or "/" in dataset):
         probe.usable = False
+        as_what = "one that nobody has takes none" if is_unknown else "a path that leads nowhere"
         probe.block(
-            f"the dataset {dataset} takes no upload, as one that nobody has takes none: {describe(response)}",
+            f"the dataset {dataset} takes no upload, as {as_what}: {describe(response)}",
             f"Correct dataset in the tenant file, or put {dataset} on the allowlist of the key {key.name}.",
             cause=f"dataset {dataset}",
             exchange=exchange,

@@ -458,7 +458,7 @@ _SAYS_NO_KEY = re.compile(
     r"| not (?:provided|present|given|sent|supplied))\b",
     re.IGNORECASE,
 )
-_SAYS_WRONG_KEY = re.compile(r"invalid|incorrect|unknown|wrong|expired|revoked|disabled|malformed|bad ", re.IGNORECASE)
+_SAYS_WRONG_KEY = re.compile(r"valid|incorrect|unknown|wrong|expired|revoked|disabled|malformed|bad ", re.IGNORECASE)
 
 
 def says_wrong_key(response: Response) -> bool:

@@ -55,7 +55,8 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     except FileNotFoundError as error:
         raise InputError.of("there is no such file.", where=where, hint=_similar(path)) from error
     except IsADirectoryError as error:
-        raise InputError.of("this is a folder, not a file.", where=where) from error
+        hint = "Name a file in it. A variable of the command line may be empty."
+        raise InputError.of("this is a folder, not a file.", where=where, hint=hint) from error
     except PermissionError as error:
         raise InputError.of("the file may not be read.", where=where, hint="Check its permissions.") from error
     except OSError as error:
