@@ -12,7 +12,15 @@ from http import HTTPStatus
 
 from gt_conformance.causes._failing import UNROUTED_AT, place_of
 from gt_conformance.causes._outage import UNSTEADY
-from gt_conformance.checks import CheckResult, Violation, finding_of, holds_answer, holds_error, renamed_in
+from gt_conformance.checks import (
+    CheckResult,
+    Violation,
+    created_id,
+    finding_of,
+    holds_answer,
+    holds_error,
+    renamed_in,
+)
 from gt_conformance.exchange import Exchange, Response
 
 _VARIES = re.compile(rb"[0-9a-fA-F-]{6,}|\d+")
@@ -56,7 +64,7 @@ def find_empty(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]
     violations = [item for result in results for item in result.violations]
     by_body: dict[bytes, list[Exchange]] = defaultdict(list)
     for one in exchanges.values():
-        if one.response is not None and one.response.succeeded and not _is_answer(one.response):
+        if one.response is not None and one.response.succeeded and not _is_answer(one, one.response):
             by_body[_VARIES.sub(b"", one.response.body.strip())].append(one)
     proofs: dict[str, set[str]] = defaultdict(set)
     for item in violations:
@@ -71,9 +79,10 @@ def find_empty(results: Iterable[CheckResult], exchanges: Mapping[str, Exchange]
     return Empty(causes, renamed) if causes else None
 
 
-def _is_answer(response: Response) -> bool:
-    """Whether it may be one: it holds what a model says, or an error, which is another cause; or none is due."""
-    return holds_answer(response) or holds_error(response) or response.status == HTTPStatus.NO_CONTENT
+def _is_answer(exchange: Exchange, response: Response) -> bool:
+    """Whether it may be one: it holds what a model says, what was created, or an error, which is another cause."""
+    is_none_due = response.status == HTTPStatus.NO_CONTENT
+    return is_none_due or holds_answer(response) or holds_error(response) or created_id(exchange) is not None
 
 
 def _cause_of(alike: Sequence[Exchange], violations: Iterable[Violation]) -> Cause | None:
