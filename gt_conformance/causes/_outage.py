@@ -6,21 +6,16 @@ works, or sends half a body. What refuses several routes that are due, in the sa
 part or one right. At the end of a run each of these becomes one finding.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from http import HTTPStatus
 
 from gt_conformance.causes._failing import (
     ANSWER,
-    CUT,
     ERROR_INSIDE,
-    OBJECTIONS,
     OF_BODIES,
     PAGE,
-    UNREADABLE,
     UNROUTED_AT,
     Exchanges,
     failed_in,
@@ -37,96 +32,30 @@ from gt_conformance.causes._failing import (
 )
 from gt_conformance.causes._gone import LOST, find_gone
 from gt_conformance.causes._overload import find_overload, let_settle
+from gt_conformance.causes._same_words import NOT_SERVED, OBJECTED_ALIKE, OF_GT, REFUSED_ALIKE, Cause, Failed, causes_of
 from gt_conformance.checks import (
-    KEY_REFUSED,
     NOW_AND_THEN,
-    PASS_ON_KEY,
     CheckCall,
     CheckResult,
     Violation,
     describe,
-    explain_answer,
-    explain_silence,
     find_limit,
     finding_of,
     is_of_model,
-    says_foreign,
-    says_no_key,
-    says_off,
 )
 from gt_conformance.errors import Blocked, Blocker
 from gt_conformance.exchange import Exchange, Failure
 from gt_conformance.schema import count_noun
 from gt_conformance.together import together
-from gt_conformance.vocabulary import CONVERSATION_HEADER, Actor
+from gt_conformance.vocabulary import Actor
 
 _BODY = "body~"
 """How the ids of findings of bodies begin that are no JSON."""
-_GENERIC = frozenset(
-    {
-        "",
-        "error",
-        "bad request",
-        "invalid request",
-        "internal error",
-        "internal server error",
-        "server error",
-        "forbidden",
-        "unauthorized",
-        "not found",
-        "method not allowed",
-        "unknown error",
-    }
-)
 UNSTEADY = finding_of("", NOW_AND_THEN, shared=True)
 _ASKED_AGAIN, _OFTEN_ASKED = 3, 8
 _MOST_WORDS = 5
 _QUICK_MS = 2_000
-_NOT_SERVED = frozenset({404, 405})
-_PARTS = (re.compile(r"/audio/"), re.compile(r"^POST .*/files$"))
-"""The routes that one part of the tenant serves: all audio, all uploads."""
-_REFUSED_ALIKE, _OBJECTED_ALIKE = 3, 2
-"""So many routes that are due are refused in the same words by one cause; two may have one each.
-
-What objects to the request itself, in words of its own, is one cause at two routes: a firewall, a gateway's parser. So
-is a right that one key lacks, as the words say, so is a key that is not taken, so is a part of the tenant that serves
-all audio, or all uploads, and so is one that is switched off, as they say.
-"""
-_OF_GT = re.compile(r"/(?:conversations|datasets|files|uploads)\b(?!/completions)")
-"""The routes that OpenAI's API does not have."""
 _OF_BODIES_LOST = frozenset({400, 411, 415, 422})
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """A violation whose proof is a 5xx, no answer, a key that is not taken, a refusal not due, or a body cut short."""
-
-    violation: Violation
-    exchange: Exchange
-
-    @property
-    def place(self) -> str:
-        """The route that failed, whichever address reached it."""
-        return place_of(self.exchange)
-
-    @property
-    def words(self) -> str:
-        """How it failed, without what differs from one failure to the next."""
-        return words_of(self.exchange)
-
-
-@dataclass(frozen=True)
-class Cause:
-    """The finding that a failure belongs to, and its remedy; ``blocker`` where it is no breach of the tenant's."""
-
-    finding: str
-    remedy: str
-    blocker: Blocker | None = None
-
-    @classmethod
-    def by(cls, blocker: Blocker) -> "Cause":
-        """What keeps from testing."""
-        return cls(blocker.finding, blocker.remedy, blocker)
 
 
 @dataclass(frozen=True)
@@ -176,7 +105,7 @@ class Outage:
             of_bodies = (one for (same, _), one in self.due.items() if same == words and one in OF_BODIES)
             found = next(of_bodies, found)
         is_closed = self.is_gt_closed and found == blocker.finding
-        if (not found or is_closed) and exchange.response is not None and exchange.response.status in _NOT_SERVED:
+        if (not found or is_closed) and exchange.response is not None and exchange.response.status in NOT_SERVED:
             alike = (finding for (same, _), finding in self.due.items() if same == words)
             found = next((one for one in alike if not is_closed or one.startswith(ANSWER)), "")
         if found == blocker.finding:  # what several routes are refused with may be no matter of this one
@@ -222,12 +151,12 @@ async def find_outage(
     """
     held = list(results)
     found = [
-        _Failure(item, exchange)
+        Failed(item, exchange)
         for result in held
         for item in result.violations
         if (exchange := failed_in(item, exchanges)) is not None
     ]
-    by_words: dict[str, list[_Failure]] = defaultdict(list)
+    by_words: dict[str, list[Failed]] = defaultdict(list)
     for failure in found:
         by_words[failure.words].append(failure)
     is_gt_closed = _is_gt_closed(exchanges)
@@ -243,11 +172,11 @@ async def find_outage(
             continue  # at all times: what such answers are is told by the checks that meet them
         elif len({failure.violation.finding for failure in failures}) > 1 or is_refused(failures[0].exchange):
             is_of_keys = _is_of_keys(failures, exchanges)
-            causes |= _causes_at_address(words, failures) or _causes_of(
+            causes |= _causes_at_address(words, failures) or causes_of(
                 words, failures, is_gt_closed=is_gt_closed, is_of_keys=is_of_keys
             )
     if gone is None:
-        by_turns: Mapping[str, Sequence[_Failure]] = {}
+        by_turns: Mapping[str, Sequence[Failed]] = {}
         with suppress(Blocked):  # by a limit of the run: what was found until then holds
             by_turns = await _refused_by_turns(held, exchanges, by_words, send_again)
         unsteady |= dict.fromkeys(by_turns)
@@ -298,7 +227,7 @@ async def _refused_by_turns(
     exchanges: Exchanges,
     known: Collection[str],
     send_again: Callable[[Exchange, int], Awaitable[Exchange]],
-) -> Mapping[str, Sequence[_Failure]]:
+) -> Mapping[str, Sequence[Failed]]:
     """By their words, unless these are ``known``: refusals that come now and then, which checks read something into.
 
     Some read a right into it that the key lacks, or miss what it needs. What was answered in the run to the very same
@@ -307,7 +236,7 @@ async def _refused_by_turns(
     """
     answered = {one.request for one in exchanges.values() if has_succeeded(one)}
     met: dict[str, list[Exchange]] = defaultdict(list)
-    read: dict[str, list[_Failure]] = defaultdict(list)
+    read: dict[str, list[Failed]] = defaultdict(list)
     for result in results:
         by_ref: dict[str, Violation | None] = dict.fromkeys(result.exchanges if result.blockers else ())
         by_ref |= {item.exchange or "": item for item in result.violations}
@@ -317,7 +246,7 @@ async def _refused_by_turns(
                 continue
             if (words := words_of(one)) not in known and find_limit(one) is None and not is_of_model(one.response):
                 met[words].append(one)
-                read[words] += [] if violation is None else [_Failure(violation, one)]
+                read[words] += [] if violation is None else [Failed(violation, one)]
     most = sorted(met, key=lambda words: len(met[words]), reverse=True)[:_MOST_WORDS]
     return {
         words: read[words] for words in most if await _is_unsteady(met[words], send_again, _tries(words, exchanges))
@@ -342,9 +271,7 @@ def _shown_by_block(outage: Outage, results: Iterable[CheckResult]) -> Mapping[C
     return {}
 
 
-def _named(
-    unsteady: Mapping[str, Cause | None], found: Sequence[_Failure], exchanges: Exchanges
-) -> Mapping[str, Cause]:
+def _named(unsteady: Mapping[str, Cause | None], found: Sequence[Failed], exchanges: Exchanges) -> Mapping[str, Cause]:
     """The causes of what failed now and then by its words: a limit where one was found, else one for all."""
     words = {one for one, cause in unsteady.items() if cause is None}
     if not words:
@@ -407,7 +334,7 @@ def _explained_blockers(outage: Outage, results: Iterable[CheckResult]) -> dict[
     return {finding: found.pop() for finding, found in met.items() if len(found) == 1 and "" not in found}
 
 
-def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
+def _causes_at_address(words: str, failures: Sequence[Failed]) -> dict[tuple[str, str], Cause]:
     """Where the un-versioned address alone fails throughout, it fails where it should refuse as well; else nothing."""
     address = next((one.violation for one in failures if one.violation.finding == UNROUTED_AT), None)
     if address is None or any("/v1/" in one.exchange.request.path for one in failures):
@@ -416,17 +343,17 @@ def _causes_at_address(words: str, failures: Sequence[_Failure]) -> dict[tuple[s
 
 
 def _is_gt_closed(exchanges: Exchanges) -> bool:
-    asked = [one for one in exchanges.values() if one.request.is_due and _OF_GT.search(one.request.path)]
+    asked = [one for one in exchanges.values() if one.request.is_due and OF_GT.search(one.request.path)]
     return len({place_of(one) for one in asked}) > 1 and not any(map(has_succeeded, asked))
 
 
-def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tuple[str, str], Cause]:
+def _without_bodies(found: Sequence[Failed], exchanges: Exchanges) -> dict[tuple[str, str], Cause]:
     """What is refused because no body arrives, since no route that takes one answers: each says so otherwise."""
     asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
     failures = [one for one in found if one.exchange.request.method == "POST" and one.exchange.request.is_due]
     places = list(dict.fromkeys(one.place for one in failures))
     statuses = {one.exchange.response.status for one in failures if one.exchange.response is not None}
-    if any(map(has_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < _REFUSED_ALIKE:
+    if any(map(has_succeeded, asked)) or not statuses <= _OF_BODIES_LOST or len(places) < REFUSED_ALIKE:
         return {}
     remedy = (
         "Find what keeps the bodies of requests from the tenant, or changes them (a proxy, a redirect, a limit): no "
@@ -437,7 +364,7 @@ def _without_bodies(found: Sequence[_Failure], exchanges: Exchanges) -> dict[tup
 
 
 def _of_large_bodies(
-    found: Sequence[_Failure], exchanges: Exchanges, unsteady: Collection[str]
+    found: Sequence[Failed], exchanges: Exchanges, unsteady: Collection[str]
 ) -> dict[tuple[str, str], Cause]:
     """What fails because of its size, in whatever words: nothing is accepted that is larger than all that is."""
     asked = [one for one in exchanges.values() if one.request.method == "POST" and one.request.is_due]
@@ -451,7 +378,7 @@ def _of_large_bodies(
     ]
     words = {one.words for one in large}
     places = list(dict.fromkeys(one.place for one in large if one.place in smaller))
-    if len(words) < _OBJECTED_ALIKE or len(places) < _OBJECTED_ALIKE or not most:
+    if len(words) < OBJECTED_ALIKE or len(places) < OBJECTED_ALIKE or not most:
         return {}
     if any(one.words in words and one.exchange.request.size <= most for one in found):
         return {}
@@ -465,13 +392,13 @@ def _of_large_bodies(
 
 
 def _of_whole_routes(
-    found: Sequence[_Failure],
+    found: Sequence[Failed],
     exchanges: Exchanges,
     known: Mapping[tuple[str, str], Cause],
     unsteady: Collection[str],
 ) -> dict[tuple[str, str], Cause]:
     """What answers nobody, and refuses in words that differ by key or by what is sent: something else is asked."""
-    by_place: dict[str, dict[str, _Failure]] = defaultdict(dict)
+    by_place: dict[str, dict[str, Failed]] = defaultdict(dict)
     for one in found:
         is_free = (one.words, one.place) not in known and one.words not in unsteady
         is_closed = is_refused(one.exchange) or is_failure(one.exchange)
@@ -480,7 +407,7 @@ def _of_whole_routes(
     causes: dict[tuple[str, str], Cause] = {}
     for place, failures in by_place.items():
         asked = [one for one in exchanges.values() if one.request.is_due and place_of(one) == place]
-        if len(failures) < _OBJECTED_ALIKE or any(map(has_succeeded, asked)):
+        if len(failures) < OBJECTED_ALIKE or any(map(has_succeeded, asked)):
             continue
         remedy = (
             f"Find out where {place} leads, since no request to it is answered: it may be routed to another service, "
@@ -491,7 +418,7 @@ def _of_whole_routes(
     return causes
 
 
-def _is_of_keys(failures: Sequence[_Failure], exchanges: Exchanges) -> bool:
+def _is_of_keys(failures: Sequence[Failed], exchanges: Exchanges) -> bool:
     """Whether all that these keys ask at these places fails, and another key is answered at each of them."""
     due = [one for one in failures if one.exchange.request.is_due and one.violation.finding.startswith(ANSWER)]
     keys = {one.exchange.request.key for one in due}
@@ -502,158 +429,6 @@ def _is_of_keys(failures: Sequence[_Failure], exchanges: Exchanges) -> bool:
         any(at == place and key not in keys for at, key in served) and not any((place, key) in served for key in keys)
         for place in places
     )
-
-
-def _causes_of(
-    words: str, failures: Sequence[_Failure], *, is_gt_closed: bool, is_of_keys: bool
-) -> dict[tuple[str, str], Cause]:
-    """By place: the failure of a route that should have answered explains all others there, and those in same words.
-
-    Bodies that are cut short have one cause, wherever they are; a key that is never taken somewhere is a finding there.
-    What fails at whatever some keys ask, and is answered to others, is one as well.
-    """
-    response = failures[0].exchange.response
-    if words in _OF_BODY:
-        cause = Cause(finding_of("", f"outage:{words}", shared=True), _OF_BODY[words])
-        return {(words, one.place): cause for one in failures}
-    answers = {one.place: one for one in failures if one.violation.finding.startswith(ANSWER)}
-    finding = finding_of("", f"outage:{words}", shared=True)
-    places, reason = ", ".join(answers), words.partition(" ")[2]
-    if response is not None and response.refused:
-        return _causes_of_refusals(words, failures, answers, is_gt_closed=is_gt_closed, is_of_keys=is_of_keys)
-    is_specific = response is not None and (reason not in _GENERIC or _are_of_one_part(answers))
-    if is_specific and reason in _GENERIC:  # as many say: elsewhere it is another's
-        failures = [one for one in failures if one.place in answers]
-    elif is_specific and answers and len({one.violation.finding for one in failures}) > 1:
-        answers = {one.place: one for one in failures}
-        places = ", ".join(answers)
-    if len(answers) > (1 if is_specific or is_of_keys else 2):
-        # Where so much fails that should answer, what fails in these words where it should refuse is part of it.
-        remedy = f"Look in the tenant's log for what these have in common; they fail with the same message: {places}."
-        if is_of_keys:
-            remedy = (
-                f"Look in the tenant's log for what fails for {_named_keys(answers.values())}, and for no other key: "
-                f"{places}."
-            )
-        if is_redirected(failures[0].exchange):
-            remedy = f"Have the tenant answer these itself, since redirects are not followed with a key: {places}."
-        return {(words, one.place): Cause(finding, remedy) for one in failures}
-    due = {one.violation.finding: one for one in failures if one.exchange.request.is_due}
-    if not answers and len(due) == 1:
-        answers = {one.place: one for one in due.values()}
-    return {(words, place): _explained(one) for place, one in answers.items()}
-
-
-def _causes_of_refusals(
-    words: str,
-    failures: Sequence[_Failure],
-    answers: Mapping[str, _Failure],
-    *,
-    is_gt_closed: bool,
-    is_of_keys: bool,
-) -> dict[tuple[str, str], Cause]:
-    """By place: what refuses several routes in the same words, and what that is, as far as these tell."""
-    status, reason = int(words.partition(" ")[0]), words.partition(" ")[2]
-    is_of_bodies = any(one.violation.finding in OF_BODIES for one in failures)
-    objects = (status in OBJECTIONS or is_of_bodies) and reason not in _GENERIC
-    answers = {one.place: one for one in failures} if objects else answers
-    keys = {one.exchange.request.key for one in answers.values()}
-    is_right = status in KEY_REFUSED and (is_of_keys or (len(keys) == 1 and reason not in _GENERIC))
-    is_unserved = status in _NOT_SERVED and _are_of_one_part(answers)
-    is_of_method = status == HTTPStatus.METHOD_NOT_ALLOWED  # by what looks at the methods of all
-    first = next(iter(failures)).exchange.response
-    is_off = first is not None and says_off(first)
-    is_foreign = _is_foreign(failures, answers)
-    is_of_gt = is_gt_closed and all(_OF_GT.search(place) for place in answers)
-    is_of_conversations = _is_of_conversations(status, reason, answers.values())
-    is_of_key = status == HTTPStatus.UNAUTHORIZED and reason not in _GENERIC
-    is_part = is_unserved or is_off or is_of_gt or is_of_conversations
-    is_one = objects or is_right or is_of_key or is_of_method or is_part or is_foreign
-    if len(answers) < (_OBJECTED_ALIKE if is_one else _REFUSED_ALIKE):
-        return _causes_of_alias(failures)
-    finding = finding_of("", f"outage:{words}", shared=True)
-    places = ", ".join(answers)
-    remedy = (
-        "Have the tenant, and every firewall before it, take these whatever their bodies hold (letters beyond ASCII, "
-        f"code): some are refused with the same message, and others answered: {places}."
-        if is_of_bodies
-        else "Find what refuses these with the same message (a gateway, a missing component, a missing permission, a "
-        f"provider behind the tenant): {places}."
-    )
-    if all(one.exchange.response is not None and says_no_key(one.exchange.response) for one in failures):
-        remedy = f"{PASS_ON_KEY} It is missing in these: {places}."
-    elif is_off:
-        remedy = f"Enable in the tenant what its message says is disabled, for all that is refused with it: {places}."
-    elif is_of_key:
-        remedy = (
-            "Find out why these refuse keys that the tenant takes elsewhere. A gateway may take the header "
-            "Authorization off, they may look keys up in another place, or pass on what a provider behind the tenant "
-            f"says of the tenant's own credential: {places}."
-        )
-    elif is_of_conversations and status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        remedy = (
-            f"Have the tenant, and every gateway before it, take requests with the header {CONVERSATION_HEADER}, which "
-            f"are refused as too large: {places}."
-        )
-    elif is_of_conversations:
-        remedy = (
-            "Have the tenant keep each conversation that it opens, and know it for the key that opened it, on every "
-            f"instance. What asks for one that was opened is refused as if there were none: {places}."
-        )
-    elif is_unserved:
-        remedy = f"Have the tenant serve these routes; one component may be responsible for all of them: {places}."
-    elif is_of_gt:
-        remedy = (
-            "Have the tenant open GT's own routes to the keys that may use them; one component may be responsible for "
-            f"all of them. Everything that is asked of them is refused: {places}."
-        )
-    elif is_right and not is_foreign:
-        refused = [one for one in failures if one.place in answers]
-        rights = "its rights" if len({one.exchange.request.key for one in refused}) == 1 else "their rights"
-        remedy = f"Have the tenant let {_named_keys(refused)} use these, or correct {rights}: {places}."
-    return {(words, place): Cause(finding, remedy) for place in answers}
-
-
-def _named_keys(failures: Iterable[_Failure]) -> str:
-    keys = sorted({str(one.exchange.request.key) for one in failures})
-    return f"the key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
-
-
-def _is_foreign(failures: Sequence[_Failure], places: Collection[str]) -> bool:
-    """Whether what is behind the tenant refuses a key at each of these places; each of several may lack a right."""
-    response = failures[0].exchange.response
-    if response is None or response.status not in {*KEY_REFUSED, *_NOT_SERVED} or not says_foreign(response):
-        return False
-    at_each = [{one.exchange.request.key for one in failures if one.place == place} for place in places]
-    return bool(at_each) and bool(set.intersection(*at_each))
-
-
-def _are_of_one_part(places: Collection[str]) -> bool:
-    return len(places) > 1 and any(all(part.search(place) for place in places) for part in _PARTS)
-
-
-def _is_of_conversations(status: int, reason: str, failures: Iterable[_Failure]) -> bool:
-    """Whether what is refused names a conversation each time, and is not found, or is too large, for that."""
-    is_named = all(CONVERSATION_HEADER in dict(one.exchange.request.headers) for one in failures)
-    is_gone = status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE} and reason not in _GENERIC
-    return is_named and (is_gone or status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-
-def _causes_of_alias(failures: Sequence[_Failure]) -> dict[tuple[str, str], Cause]:
-    """What is refused at a route and at its alias, in the same words, is refused once; else nothing."""
-    named = {one.violation.finding for one in failures}
-    at_route = [one for one in failures if "/uploads/" not in one.exchange.request.path]
-    if len(named) < _OBJECTED_ALIKE or not at_route or len({one.place for one in failures}) > 1:
-        return {}
-    if not all(name.startswith(ANSWER) for name in named):
-        return {}
-    return {(at_route[0].words, at_route[0].place): _explained(at_route[0])}
-
-
-def _explained(failure: _Failure) -> Cause:
-    exchange, response = failure.exchange, failure.exchange.response
-    remedy = explain_silence(exchange) if response is None else explain_answer(exchange, response)
-    return Cause(failure.violation.finding, remedy)
 
 
 def _tries(words: str, exchanges: Exchanges) -> int:
@@ -731,15 +506,3 @@ def explain_unsteady(failed: Sequence[Exchange], sent: int) -> str:
         f"{len(failed)} of {count_noun(sent, 'request')} got {got}, "
         f"and the same request is answered when it is sent again.{few}"
     )
-
-
-_SEND_WHOLE = (
-    "Have the tenant, and every proxy before it, send each answer whole, and within limits.timeout_s: several routes "
-    "send bodies that are cut short."
-)
-_OF_BODY = {
-    CUT: _SEND_WHOLE,
-    UNREADABLE: "Have the tenant, and every proxy before it, write JSON in UTF-8, with line ends and other control "
-    "characters escaped: several routes send whole bodies that are not JSON.",
-}
-"""What to do about bodies that cannot be read, by how that is said."""
