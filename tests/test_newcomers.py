@@ -196,7 +196,7 @@ ONE_FINDING: dict[str, tuple[Slip, int, tuple[str, ...]]] = {
     "a dataset by its path": (
         both(change("dataset", to="./scratch-briefs"), change("keys", "upload", "datasets", to=["./scratch-briefs"])),
         7,
-        ("the dataset ./scratch-briefs takes no upload, as a path that leads nowhere", "Correct dataset"),
+        ("the dataset ./scratch-briefs takes no upload", "Correct dataset in the tenant file"),
     ),
     "a retired secret in the place of the live one": (
         exchanged(RAG, f"{RAG}_OLD"),
