@@ -22,6 +22,7 @@ from gt_sandbox.middleware import (
     EMBEDDINGS,
     IMAGES,
     MODELS,
+    SPEECH,
     Call,
     MiddlewareFactory,
     Predicate,
@@ -834,6 +835,13 @@ def test_a_success_that_is_the_same_whatever_is_asked_is_one_finding(middleware:
     """No scope, allowlist or name is said to be open, nor a weak model blamed."""
     [line] = found(judged(middleware, every=True))
     assert words in line
+
+
+def test_a_hole_is_a_finding_of_its_own_though_something_else_is_empty_too() -> None:
+    """One route that gives nothing does not explain what is open elsewhere, where nothing comes either."""
+    nothing = Response(200, (("content-type", "audio/mpeg"),), b"")
+    middleware = refuse(lambda one: SPEECH(one) or (IMAGES(one) and not one.header("authorization")), nothing)
+    assert len(found(judged(middleware, every=True))) == 2
 
 
 OF_KEYS = {

@@ -154,6 +154,7 @@ AT_ONCE: dict[str, tuple[Response | Reply, str]] = {
     "no answer": (Reply(failure=Failure.TIMEOUT, detail="nothing came"), "nothing came"),
     "a web page": (HTML_PAGE, "it is an HTML page"),
     "a proxy before nothing": (answer("Bad Gateway", 502, "text/plain"), "HTTP 502"),
+    "a proxy that speaks JSON": (answer({"message": "down"}, 503), "HTTP 503: down"),
     "a redirect": (answer("", 302, location="https://acme.example/login"), "HTTP 302 redirect to"),
 }
 
@@ -174,20 +175,6 @@ def test_a_tenant_that_is_not_there_blocks_everything_at_once(
     assert {result.reason for result in results} == {runner.refusal.reason if runner.refusal else None}
     assert said in results[0].reason
     assert results[0].remedy
-
-
-@pytest.mark.parametrize("status", [500, 503])
-def test_what_fails_in_json_for_one_key_alone_does_not_stop_the_others(define: Defined, status: int) -> None:
-    """A 5xx of an application may be of the first key: two others tell, and where these fail too, nothing is there."""
-    define("test.asks", asks)
-    calls = [of_key("test.asks", name) for name in ("one", "two", "three")]
-    down = answer({"message": "down"}, status)
-    runner = run(plan_of(TENANT, *calls), FakeSender(for_key("one", down)))
-    assert [runner.result(call).outcome for call in calls] == [Outcome.BLOCKED, *[Outcome.CONFORMS] * 2]
-    assert "The tenant fails at whatever the key one asks" in (runner.result(calls[0]).remedy or "")
-    runner = run(plan_of(TENANT, *calls), FakeSender(lambda _: down))
-    assert runner.refusal is not None
-    assert f"HTTP {status}: down" in runner.refusal.reason
 
 
 def test_a_tenant_that_takes_no_key_refuses_the_run(define: Defined) -> None:

@@ -21,10 +21,13 @@ from gt_conformance.checks import (
     holds_error,
     renamed_in,
 )
+from gt_conformance.errors import Blocker
 from gt_conformance.exchange import Exchange, Response
 
 _VARIES = re.compile(rb"[0-9a-fA-F-]{6,}|\d+")
 """What differs from one time to the next in a body that is the same: the id of a request, a time."""
+_OF_ABILITIES = "ability "
+"""How the causes of what is blocked begin where a model seems to lack an ability."""
 _PAGE = finding_of("", "answers:web page", shared=True)
 _SAME = finding_of("", "answers:the same whatever is asked", shared=True)
 
@@ -49,10 +52,15 @@ class Empty:
     def amend(self, result: CheckResult) -> CheckResult:
         """The result with what one of these shows under its finding, and what it keeps from being tested."""
         met = next((self.causes[ref] for ref in result.exchanges if ref in self.causes), None)
-        blockers = renamed_in(result.blockers, self.renamed)
-        if met is not None:
-            blockers = tuple(item if item.because else replace(item, because=met.finding) for item in blockers)
+        blockers = tuple(
+            replace(item, because=met.finding) if met is not None and self._rests_on(item) else item
+            for item in renamed_in(result.blockers, self.renamed)
+        )
         return result.amended(tuple(map(self._amend, result.violations)), blockers)
+
+    def _rests_on(self, item: Blocker) -> bool:
+        """Whether one of these may be why: what a model seems not to be able to do, it was not asked for."""
+        return not item.because and (item.exchange in self.causes or item.cause.startswith(_OF_ABILITIES))
 
     def _amend(self, violation: Violation) -> Violation:
         cause = self.causes.get(violation.exchange or "")
@@ -101,7 +109,8 @@ def _cause_of(alike: Sequence[Exchange], violations: Iterable[Violation]) -> Cau
     if UNROUTED_AT in findings and all("/v1/" not in one.request.path for _, one in due):
         finding = UNROUTED_AT
         remedy = next(item.remedy or remedy for item, _ in due if item.finding == UNROUTED_AT)
-    return Cause(finding, remedy, frozenset(by_ref))
+    several = len(places) > 1  # else it may be that route's alone, and what else is empty is so for another reason
+    return Cause(finding, remedy, frozenset(ref for ref, one in by_ref.items() if several or place_of(one) in places))
 
 
 def _remedy(response: Response, places: Iterable[str]) -> str:

@@ -168,8 +168,7 @@ def _listing_violations(probe: Probe, exchange: Exchange) -> list[Violation]:
                 remedy = SEND_JSON
         else:
             return []
-    is_of_tenant = response is not None and (_fails_itself(response) or _fails_alone(probe, response))
-    acts = Actor.TENANT if is_of_tenant else None
+    acts = Actor.TENANT if response is not None and _fails_itself(response) else None
     return [Violation("2xx and the model list", _describe_answer(exchange, found), exchange.ref, remedy, acts=acts)]
 
 
@@ -261,8 +260,8 @@ def only_listing_fails(answers: Sequence[Response | None]) -> bool:
 
 
 def fails_in_json(answers: Sequence[Response | None]) -> bool:
-    """Whether all of them are a 5xx with a reason in JSON: the tenant may fail at this key's record alone."""
-    return all(one is not None and one.status >= _FAILS and extract_reason(one) != "" for one in answers)
+    """Whether an application answers all of them with a 5xx of its own: it may fail at this key's record alone."""
+    return all(one is not None and _fails_itself(one) and extract_reason(one) != "" for one in answers)
 
 
 def may_be_of_the_key(answers: Sequence[Response | None]) -> bool:
@@ -274,11 +273,6 @@ def may_be_of_the_key(answers: Sequence[Response | None]) -> bool:
 def _fails_itself(response: Response) -> bool:
     """Whether it is a 5xx of the tenant, and not of a proxy that does not reach it."""
     return response.status >= _FAILS and response.status not in NOT_REACHED
-
-
-def _fails_alone(probe: Probe, response: Response) -> bool:
-    """Whether it is a 5xx, in JSON, to a key that is not the first one: the tenant is reached."""
-    return probe.parameters.minimal and response.status >= _FAILS and extract_reason(response) != ""
 
 
 def _describe_answer(exchange: Exchange, what: str) -> str:
@@ -322,7 +316,7 @@ PREFLIGHT = Check(
 
 
 def _remedy_failed(probe: Probe, response: Response) -> str:
-    if response.status in NOT_REACHED and not _fails_alone(probe, response):
+    if response.status in NOT_REACHED:
         return "A proxy answers, but not the tenant behind it: check whether the tenant is up."
     key = probe.credential.name
     return f"The tenant fails at whatever the key {key} asks: look for these requests in the tenant's log."

@@ -37,7 +37,7 @@ from gt_conformance.checks._resources import (
 from gt_conformance.checks._surfaces import WITHOUT_SCOPE, Address, Tried, at_address, expect_shut, hole, surface_of
 from gt_conformance.checks._tools import TOOL
 from gt_conformance.checks._uploads import Kind, Statement, statement_of
-from gt_conformance.checks._words import spoilt_in
+from gt_conformance.checks._words import ACCENTED, spoilt_in
 from gt_conformance.checks.boundary import ENFORCE_SCOPES
 from gt_conformance.errors import Blocked
 from gt_conformance.exchange import Exchange, Request, shortened
@@ -266,7 +266,7 @@ async def _expect_letters_kept(probe: Probe, exchange: Exchange, stated: Stateme
     alone = await ask_again(probe, plain_chat(probe, f"{stated.in_letters} {question}"))
     if spoilt_in(said := said_in(alone.response)):
         expect_unspoilt(probe, alone, said)
-    elif names_fact(said, stated.name):
+    elif names_fact(said, stated.name) and ACCENTED in said.lower():
         if CONVERSATION_HEADER in dict(exchange.request.headers):  # what is lost of all that is said there is one thing
             await probe.require_like("conversation.continuity", conforming=True)
         probe.fail(
