@@ -187,14 +187,13 @@ class Patience:
 
     def note(self, request: Request, pause_s: float | None, now: float) -> bool:
         """What pause an attempt was answered with, if any. Whether something is stuck that was not before."""
-        places = _places(request)
         if pause_s is None:
             self._answered += 1
-            for place in places:
+            for place in _places(request) if self._waits else ():
                 self._waits.pop(place, None)
-            self._stuck.difference_update(places)
+                self._stuck.discard(place)
             return False
-        known = len(self._stuck)
+        places, known = _places(request), len(self._stuck)
         for place in places:
             wait = self._waits.setdefault(place, _Wait(now, now + max(pause_s, _SHORTEST_LULL_S), self._answered))
             wait.attempts += 1
@@ -209,12 +208,13 @@ class Patience:
 
     def is_stuck(self, request: Request) -> bool:
         """Whether that is put off while other things are answered."""
-        return not self._stuck.isdisjoint(_places(request))
+        return bool(self._stuck) and not self._stuck.isdisjoint(_places(request))
 
     def is_lost(self, request: Request, now: float) -> bool:
         """Whether no further attempt is worth its time."""
+        places = _places(request) if self._stuck else ()
         return self._in_vain >= _MOST_IN_VAIN or any(
-            self._waits[place].is_long(now) for place in _places(request) if place in self._stuck
+            self._waits[place].is_long(now) for place in places if place in self._stuck
         )
 
 
